@@ -1,0 +1,1 @@
+"""Driftline's Python side: the warehouse, the `driftline` command, Dagster."""
