@@ -1,0 +1,436 @@
+"""Evidently's daily drift: which days to evaluate, then read, evaluate, write.
+
+The Dagster asset and the demo call the same functions. Days are UTC.
+"""
+
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+import psycopg
+from psycopg import sql
+
+from orchestration import warehouse
+from orchestration.errors import WarehouseError
+from orchestration.evaluation.drift import (
+    Baseline,
+    DriftResult,
+    described,
+    evaluate_drift,
+    not_computable,
+)
+from orchestration.monitors import BaselineSource, Monitor
+from orchestration.sampling import SAMPLE_LIMIT, read_sample
+from orchestration.warehouse import ConnectionSettings
+
+# A window's sample is the smaller one and decides how well a distance is known; a
+# larger baseline mostly costs time.
+BASELINE_LIMIT = 10_000
+
+# Change it when the same rows begin to give other results: every day is then stale.
+_RESULTS_VERSION = "1"
+
+# A broken relation, or a sample that can't be evaluated: the matter of one monitor.
+_FAILURES = (psycopg.Error, ArithmeticError, LookupError, TypeError, ValueError)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleOptions:
+    """How many rows to read at most, and which: the same seed, the same rows."""
+
+    window_limit: int = SAMPLE_LIMIT
+    baseline_limit: int = BASELINE_LIMIT
+    seed: int = 0
+
+
+DEFAULT_OPTIONS = SampleOptions()
+
+
+@dataclass(frozen=True, kw_only=True)
+class DayOutcome:
+    """One monitor's day, evaluated and written.
+
+    ``row_count`` is what the day holds, ``sample_count`` what was read of it.
+    ``drifted_share`` is None if no column could be computed, and ``failure`` is set if
+    the day could not even be read. ``position`` counts from 1 to ``total``, over all
+    monitors.
+    """
+
+    monitor: str
+    day: date
+    row_count: int
+    sample_count: int
+    drifted_columns: tuple[str, ...]
+    uncomputed_columns: tuple[str, ...]
+    drifted_share: float | None
+    failure: str | None
+    seconds: float
+    position: int
+    total: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class _EvaluatedDay:
+    monitor: Monitor
+    day: date
+    row_count: int
+    sample_count: int
+    results: Sequence[DriftResult]
+    failure: str | None
+    # None if nothing was read: then the time of writing.
+    read_at: datetime | None
+
+
+def evaluate_days(
+    settings: ConnectionSettings,
+    days: Mapping[str, Collection[date]],
+    monitors: Sequence[Monitor],
+    *,
+    options: SampleOptions = DEFAULT_OPTIONS,
+    progress: Callable[[DayOutcome], None] | None = None,
+) -> list[DayOutcome]:
+    """Evaluate the ``days`` of each monitor, by name, and replace their results.
+
+    A monitor's day is written in one transaction, so a crash leaves whole days. A
+    monitor that can't be read is written as not computable, with the reason, and the
+    others go on; it stays stale, so that it is tried again. Baselines are read once.
+
+    Raises ``ValueError`` for an unknown monitor, ``WarehouseError`` if dbt has not yet
+    built the warehouse, and ``psycopg.Error`` if the connection is lost or the results
+    can't be written.
+    """
+    by_name = {monitor.name: monitor for monitor in monitors}
+    if unknown := days.keys() - by_name.keys():
+        raise ValueError(f"no such monitors: {', '.join(sorted(unknown))}")
+    total = sum(len(set(asked)) for asked in days.values())
+    outcomes: list[DayOutcome] = []
+    with warehouse.connect(settings, autocommit=True) as connection:
+        _prepare_tables(connection)
+        # Before any sample is read: what arrives meanwhile makes the day stale again.
+        fingerprints = _fingerprints(connection, options)
+        for name, asked in days.items():
+            started = time.perf_counter()
+            for evaluated in _evaluate_monitor(
+                connection, by_name[name], sorted(set(asked)), options
+            ):
+                _write(connection, evaluated, fingerprints.get((name, evaluated.day)))
+                finished = time.perf_counter()
+                outcome = _outcome(
+                    evaluated,
+                    seconds=finished - started,
+                    position=len(outcomes) + 1,
+                    total=total,
+                )
+                started = finished
+                outcomes.append(outcome)
+                if progress is not None:
+                    progress(outcome)
+    return outcomes
+
+
+def stale_days(
+    settings: ConnectionSettings,
+    monitors: Sequence[Monitor],
+    *,
+    options: SampleOptions = DEFAULT_OPTIONS,
+) -> dict[str, list[date]]:
+    """The days of each monitor, by name, whose results are not those of their rows.
+
+    dbt's window ledger says what a day holds, ``evidently.evaluated_days`` what it held
+    when it was evaluated. A day is stale if it never was, after new predictions,
+    labels or retractions, and with another monitor block or other ``options``.
+
+    Raises ``WarehouseError`` if dbt has not yet built the warehouse.
+    """
+    with warehouse.connect(settings, autocommit=True) as connection:
+        _prepare_tables(connection)
+        held = _fingerprints(connection, options)
+        rows = connection.execute(
+            "select monitor, day, fingerprint from evidently.evaluated_days"
+        ).fetchall()
+    evaluated = {(monitor, day): fingerprint for monitor, day, fingerprint in rows}
+    stale: dict[str, list[date]] = {monitor.name: [] for monitor in monitors}
+    for monitor, day in sorted(held.keys() | evaluated.keys()):
+        if monitor in stale and held.get((monitor, day)) != evaluated.get(
+            (monitor, day)
+        ):
+            stale[monitor].append(day)
+    return stale
+
+
+def _evaluate_monitor(
+    connection: psycopg.Connection,
+    monitor: Monitor,
+    days: Sequence[date],
+    options: SampleOptions,
+) -> Iterator[_EvaluatedDay]:
+    try:
+        baseline = _read_baseline(connection, monitor, options)
+    except _FAILURES as error:
+        _require_connection(connection, error)
+        for day in days:
+            yield _failed_day(monitor, day, f"baseline: {described(error)}")
+        return
+    for day in days:
+        try:
+            yield _evaluate_day(connection, monitor, day, baseline, options)
+        except _FAILURES as error:
+            _require_connection(connection, error)
+            yield _failed_day(monitor, day, described(error))
+
+
+def _read_baseline(
+    connection: psycopg.Connection, monitor: Monitor, options: SampleOptions
+) -> Baseline:
+    source = monitor.baseline
+    sample = read_sample(
+        connection,
+        source.relation,
+        monitor.columns,
+        start=source.start,
+        end=_baseline_end(connection, source),
+        limit=options.baseline_limit,
+        seed=options.seed,
+    )
+    return Baseline(sample.frame, monitor.columns)
+
+
+def _baseline_end(
+    connection: psycopg.Connection, source: BaselineSource
+) -> datetime | None:
+    if source.first is None:
+        return source.end
+    query = sql.SQL(
+        "select date_trunc('day', min(predicted_at), 'UTC') from {}"
+    ).format(sql.Identifier(source.relation.schema, source.relation.name))
+    row = connection.execute(query).fetchone()
+    first_day = row[0] if row else None
+    return None if first_day is None else first_day + source.first
+
+
+def _evaluate_day(
+    connection: psycopg.Connection,
+    monitor: Monitor,
+    day: date,
+    baseline: Baseline,
+    options: SampleOptions,
+) -> _EvaluatedDay:
+    start = _start_of(day)
+    sample = read_sample(
+        connection,
+        monitor.predictions,
+        monitor.columns,
+        start=start,
+        end=start + timedelta(days=1),
+        limit=options.window_limit,
+        seed=options.seed,
+    )
+    return _EvaluatedDay(
+        monitor=monitor,
+        day=day,
+        row_count=sample.row_count,
+        sample_count=len(sample.frame),
+        results=evaluate_drift(
+            sample.frame,
+            baseline,
+            minimum_sample_count=monitor.minimum_sample_count,
+        ),
+        failure=None,
+        read_at=sample.read_at,
+    )
+
+
+def _failed_day(monitor: Monitor, day: date, failure: str) -> _EvaluatedDay:
+    return _EvaluatedDay(
+        monitor=monitor,
+        day=day,
+        row_count=0,
+        sample_count=0,
+        results=not_computable(monitor.columns, reason=failure),
+        failure=failure,
+        read_at=None,
+    )
+
+
+def _require_connection(connection: psycopg.Connection, error: Exception) -> None:
+    """Raise ``error`` again if nothing can be written any more."""
+    if connection.broken or connection.closed:
+        raise error
+
+
+def _outcome(
+    evaluated: _EvaluatedDay, *, seconds: float, position: int, total: int
+) -> DayOutcome:
+    columns = [result for result in evaluated.results if result.role != "dataset"]
+    dataset = next(result for result in evaluated.results if result.role == "dataset")
+    return DayOutcome(
+        monitor=evaluated.monitor.name,
+        day=evaluated.day,
+        row_count=evaluated.row_count,
+        sample_count=evaluated.sample_count,
+        drifted_columns=tuple(
+            result.column_name for result in columns if result.is_drifted
+        ),
+        uncomputed_columns=tuple(
+            result.column_name
+            for result in columns
+            if result.status == "not_computable"
+        ),
+        drifted_share=dataset.score,
+        failure=evaluated.failure,
+        seconds=seconds,
+        position=position,
+        total=total,
+    )
+
+
+def _prepare_tables(connection: psycopg.Connection) -> None:
+    if not _exists(connection, "evidently.drift_results"):
+        raise WarehouseError(
+            "The warehouse has no table evidently.drift_results: run `dbt build`, "
+            "which makes it, first."
+        )
+    if _exists(connection, "evidently.evaluated_days"):
+        return
+    with connection.transaction():
+        # Two at once would both find it missing.
+        _lock(connection, "evidently.evaluated_days")
+        connection.execute(
+            """
+            create table if not exists evidently.evaluated_days (
+                monitor text not null,
+                day date not null,
+                fingerprint text not null,
+                evaluated_at timestamptz not null,
+                primary key (monitor, day)
+            )
+            """
+        )
+        connection.execute(
+            """
+            comment on table evidently.evaluated_days is
+            'What each day held when Evidently last evaluated it: a fingerprint of its '
+            'windows in the ledger, and of the options. Grain: one row per monitor and '
+            'UTC day.'
+            """
+        )
+
+
+def _fingerprints(
+    connection: psycopg.Connection, options: SampleOptions
+) -> dict[tuple[str, date], str]:
+    """What each monitor's days hold now, by dbt's ledger; nothing before its first run.
+
+    Sums, so that a day is the same whether the ledger keeps its hours or itself.
+    """
+    if not _exists(connection, "intermediate.int_window_ledger"):
+        return {}
+    rows = connection.execute(
+        """
+        select
+            monitor,
+            (window_start at time zone 'UTC')::date as day,
+            md5(concat_ws(
+                '|',
+                sum(prediction_count),
+                sum(prediction_checksum),
+                sum(label_count),
+                sum(label_checksum),
+                max(definition_hash),
+                %(options)s::text
+            )) as fingerprint
+        from intermediate.int_window_ledger
+        group by monitor, day
+        """,
+        {"options": f"{_RESULTS_VERSION}|{options}"},
+    ).fetchall()
+    return {(monitor, day): fingerprint for monitor, day, fingerprint in rows}
+
+
+def _exists(connection: psycopg.Connection, relation: str) -> bool:
+    row = connection.execute(
+        "select to_regclass(%s) is not null", [relation]
+    ).fetchone()
+    return bool(row and row[0])
+
+
+def _lock(connection: psycopg.Connection, name: str) -> None:
+    """Wait for whoever holds the lock of that name, until the transaction's end."""
+    connection.execute(
+        "select pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"driftline:{name}"]
+    )
+
+
+def _write(
+    connection: psycopg.Connection, evaluated: _EvaluatedDay, fingerprint: str | None
+) -> None:
+    """Replace the day's results, and record what they are the results of.
+
+    Without a fingerprint, or after a failure, the day is not recorded as evaluated.
+    """
+    monitor, day = evaluated.monitor.name, evaluated.day
+    start = _start_of(day)
+    with connection.transaction():
+        _lock(connection, f"evidently.drift_results:{monitor}:{day}")
+        connection.execute(
+            """
+            delete from evidently.drift_results
+            where monitor = %s
+              and model_version = 'all'
+              and segment = 'all'
+              and grain = 'day'
+              and window_start = %s
+            """,
+            [monitor, start],
+        )
+        with connection.cursor() as cursor:
+            cursor.executemany(
+                """
+                insert into evidently.drift_results (
+                    monitor, model_version, segment, segment_value, grain,
+                    window_start, window_end, column_name, method, role,
+                    score, p_value, threshold, is_drifted,
+                    sample_count, baseline_sample_count, status, reason, evaluated_at
+                )
+                values (
+                    %s, 'all', 'all', 'all', 'day',
+                    %s, %s, %s, %s, %s,
+                    %s, %s, %s, %s,
+                    %s, %s, %s, %s, coalesce(%s, now())
+                )
+                """,
+                [
+                    [
+                        monitor,
+                        start,
+                        start + timedelta(days=1),
+                        result.column_name,
+                        result.method,
+                        result.role,
+                        result.score,
+                        result.p_value,
+                        result.threshold,
+                        result.is_drifted,
+                        result.sample_count,
+                        result.baseline_sample_count,
+                        result.status,
+                        result.reason,
+                        evaluated.read_at,
+                    ]
+                    for result in evaluated.results
+                ],
+            )
+        connection.execute(
+            "delete from evidently.evaluated_days where monitor = %s and day = %s",
+            [monitor, day],
+        )
+        if fingerprint is not None and evaluated.failure is None:
+            connection.execute(
+                "insert into evidently.evaluated_days values (%s, %s, %s, %s)",
+                [monitor, day, fingerprint, evaluated.read_at],
+            )
+
+
+def _start_of(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)

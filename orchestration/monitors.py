@@ -1,0 +1,169 @@
+"""The monitor blocks of ``dbt_project.yml``, as Python sees them.
+
+dbt validates every key and stops the build (``macros/monitors``). Here only what is
+read is looked at, so that a wrong block is a clear sentence, not a ``KeyError``.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from orchestration.errors import DriftlineError
+from orchestration.evaluation.drift import MINIMUM_SAMPLE_COUNT, Column, Kind
+
+_IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+_DAYS = re.compile(r"(\d{1,4}) days?")
+
+
+class MonitorError(DriftlineError):
+    """A monitor block can't be used; the message names monitor, key and remedy."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Relation:
+    """A table or view of the warehouse."""
+
+    schema: str
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaselineSource:
+    """The rows that windows are compared with.
+
+    All of ``relation``; only those predicted from ``start`` until before ``end`` if
+    both are set; or, if ``first`` is set, those of the first days there are.
+    """
+
+    relation: Relation
+    start: datetime | None = None
+    end: datetime | None = None
+    first: timedelta | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Monitor:
+    """A monitored model."""
+
+    name: str
+    task: str
+    predictions: Relation
+    columns: tuple[Column, ...]
+    baseline: BaselineSource
+    minimum_sample_count: int
+    owner: str | None
+
+
+def parse_monitors(
+    blocks: Sequence[Mapping[str, Any]], relations: Mapping[str, Relation]
+) -> tuple[Monitor, ...]:
+    """The monitors of the ``blocks``; ``relations`` maps dbt models to where they are.
+
+    Raises ``MonitorError`` on the first block that can't be used.
+    """
+    monitors = tuple(_parse_monitor(block, relations) for block in blocks)
+    names = [monitor.name for monitor in monitors]
+    for name in names:
+        if names.count(name) > 1:
+            raise MonitorError(
+                f"Monitor {name!r}, key name: it is there twice; rename one of them."
+            )
+    return monitors
+
+
+def _parse_monitor(
+    block: Mapping[str, Any], relations: Mapping[str, Relation]
+) -> Monitor:
+    name = str(block.get("name", ""))
+    if not _IDENTIFIER.fullmatch(name):
+        raise MonitorError(
+            f"Monitor {name!r}, key name: use lowercase letters, digits and "
+            "underscores, and no digit first."
+        )
+    task = str(block.get("task"))
+    predictions = _relation(name, "predictions", block.get("predictions"), relations)
+    return Monitor(
+        name=name,
+        task=task,
+        predictions=predictions,
+        columns=_columns(name, task, block.get("features")),
+        baseline=_baseline(name, block.get("baseline"), predictions, relations),
+        minimum_sample_count=int(block.get("minimum_sample", MINIMUM_SAMPLE_COUNT)),
+        owner=block.get("owner"),
+    )
+
+
+def _columns(name: str, task: str, features: object) -> tuple[Column, ...]:
+    if not isinstance(features, Mapping) or not features:
+        raise MonitorError(
+            f"Monitor {name!r}, key features: list at least one feature and its type."
+        )
+    columns = []
+    for feature, kind in features.items():
+        if not _IDENTIFIER.fullmatch(str(feature)):
+            raise MonitorError(
+                f"Monitor {name!r}, key features: {feature!r} is no identifier; use "
+                "lowercase letters, digits and underscores."
+            )
+        if kind not in ("numerical", "categorical"):
+            raise MonitorError(
+                f"Monitor {name!r}, key features.{feature}: {kind!r} is neither "
+                "numerical nor categorical."
+            )
+        columns.append(Column(name=str(feature), role="feature", kind=kind))
+    predicted: Kind = "numerical" if task == "regression" else "categorical"
+    columns.append(Column(name="prediction", role="prediction", kind=predicted))
+    if task == "binary":
+        columns.append(Column(name="score", role="score", kind="numerical"))
+    columns.append(Column(name="actual", role="actual", kind=predicted))
+    return tuple(columns)
+
+
+def _baseline(
+    name: str,
+    baseline: object,
+    predictions: Relation,
+    relations: Mapping[str, Relation],
+) -> BaselineSource:
+    if isinstance(baseline, Mapping):
+        keys = set(baseline)
+        if keys == {"relation"}:
+            relation = _relation(
+                name, "baseline.relation", baseline["relation"], relations
+            )
+            return BaselineSource(relation=relation)
+        if keys == {"from", "to"}:
+            return BaselineSource(
+                relation=predictions,
+                start=_day(name, "from", baseline["from"]),
+                end=_day(name, "to", baseline["to"]),
+            )
+        if keys == {"first"} and (days := _DAYS.fullmatch(str(baseline["first"]))):
+            first = timedelta(days=int(days[1]))
+            return BaselineSource(relation=predictions, first=first)
+    raise MonitorError(
+        f"Monitor {name!r}, key baseline: give {{relation: …}}, {{from, to}} or "
+        "{first: 14 days}."
+    )
+
+
+def _day(name: str, key: str, value: object) -> datetime:
+    try:
+        return datetime.strptime(str(value), "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError as error:
+        raise MonitorError(
+            f"Monitor {name!r}, key baseline.{key}: {value!r} is no day; write it as "
+            "2026-01-31."
+        ) from error
+
+
+def _relation(
+    name: str, key: str, model: object, relations: Mapping[str, Relation]
+) -> Relation:
+    if model not in relations:
+        raise MonitorError(
+            f"Monitor {name!r}, key {key}: {model!r} is no model of the dbt project."
+        )
+    return relations[str(model)]
