@@ -151,8 +151,10 @@ def settings(environ: Mapping[str, str]) -> ConnectionSettings:
 
 def embedded_settings(home: Path) -> ConnectionSettings:
     """How to reach the embedded server of a state directory, running or not."""
+    with _usable(home):
+        sockets = socket_directory(home)
     return ConnectionSettings(
-        host=str(socket_directory(home)),
+        host=str(sockets),
         port=SOCKET_PORT,
         user=SUPERUSER,
         dbname=DATABASE,
@@ -202,7 +204,6 @@ def start(
     if the server can't be started.
     """
     server = EmbeddedServer(home)
-    settings = embedded_settings(home)
     with _locked(home):
         running = server.postmaster()
         if running is None:
@@ -299,11 +300,15 @@ def _settings_of_url(url: str, environ: Mapping[str, str]) -> ConnectionSettings
     except psycopg.ProgrammingError:
         # libpq's message, and with it the traceback, would quote the password.
         raise WarehouseError(_unreadable(variable)) from None
-    return _settings_of_parameters(
-        {name: str(value) for name, value in parameters.items()},
-        environ,
-        source=variable,
-    )
+    found = {name: str(value) for name, value in parameters.items()}
+    # A password with a bare "@" or "/" spills into the host and the port.
+    if "@" in found.get("host", "") or not _is_port(found.get("port", "5432")):
+        raise WarehouseError(_unreadable(variable))
+    return _settings_of_parameters(found, environ, source=variable)
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdigit() and 0 < int(text) < 65536
 
 
 def _unreadable(variable: str) -> str:
@@ -323,7 +328,7 @@ def _settings_of_parameters(
         return parameters.get(parameter) or environ.get(variable) or None
 
     port = chosen("port", "PGPORT") or "5432"
-    if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+    if not _is_port(port):
         raise WarehouseError(
             f"The port in {source} must be a number from 1 to 65535, not {port!r}."
         )

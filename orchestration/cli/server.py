@@ -88,7 +88,18 @@ def _print_state(settings: warehouse.ConnectionSettings, *, note: str) -> None:
     table.add_row("Database", f"{settings.dbname}, {row[0] if row else 'unknown size'}")
     console = Console(highlight=False)
     console.print(table)
+    if settings.is_embedded and not _is_where_dbt_looks(settings):
+        console.print(
+            "\nIts socket is not where dbt looks, beside dbt_project/. In each shell, "
+            "before dbt:"
+        )
+        console.print('  eval "$(driftline env)"', style="bold")
     console.print("\nNext, one of:", style="dim")
     console.print("  driftline demo", style="bold")
     console.print("  cd dbt_project && dbt build", style="bold")
     console.print('  psql "$(driftline url --libpq)"', style="bold")
+
+
+def _is_where_dbt_looks(settings: warehouse.ConnectionSettings) -> bool:
+    """Whether dbt_project/profiles.yml leads to the embedded server by itself."""
+    return settings.host == str(warehouse.home(os.environ) / "run")
