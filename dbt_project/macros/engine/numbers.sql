@@ -1,0 +1,60 @@
+{#-
+    Whether a double is a usable number: not NaN, not ±Infinity, and within ±1e150, so that
+    neither a square nor a sum of squares can overflow. Anything else counts as invalid.
+    (Postgres sorts NaN above every number, so `between` leaves it out.)
+-#}
+{% macro is_number(value) -%}
+    {{ value }} between -1e150 and 1e150
+{%- endmacro %}
+
+
+{#-
+    A value as a usable number, else null. What is closer to zero than 1e-150 counts as 0, since
+    Postgres stops with an error where a product or quotient underflows.
+-#}
+{% macro usable_number(value) -%}
+    case
+        when {{ value }} between -1e-150 and 1e-150 then 0::double precision
+        when {{ is_number(value) }} then {{ value }}::double precision
+    end
+{%- endmacro %}
+
+
+{#- The square of a usable number, without underflow. -#}
+{% macro squared(value) -%}
+    case when abs({{ value }}) > 1e-150 then power({{ value }}, 2) else 0 end
+{%- endmacro %}
+
+
+{#-
+    A number out of a flat JSON object: null where the key is missing or null, NaN where there
+    is something that is no usable number. Strings such as "12.5" are numbers.
+-#}
+{% macro json_number(json, key) %}
+    {{- return(adapter.dispatch('json_number', 'driftline')(json, key)) -}}
+{% endmacro %}
+
+{% macro default__json_number(json, key) -%}
+    {{ text_number(json ~ " ->> " ~ dbt.string_literal(key)) }}
+{%- endmacro %}
+
+
+{#-
+    The number that a text spells, or NaN. The pattern comes first because Postgres 15 has no
+    cast that fails softly. Numbers of more than 200 characters (JSON spells 1e300 out) take
+    the slow way through numeric; closer to zero than 1e-200 they count as 0.
+-#}
+{% macro text_number(text) %}
+    {{- return(adapter.dispatch('text_number', 'driftline')(text)) -}}
+{% endmacro %}
+
+{% macro default__text_number(text) -%}
+    case
+        when {{ text }} is null then null
+        when {{ text }} !~ '^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,2})?$' then 'NaN'
+        when length({{ text }}) <= 200 then ({{ text }})::double precision
+        when ({{ text }})::numeric between -1e150 and 1e150
+            then round(({{ text }})::numeric, 200)::double precision
+        else 'NaN'
+    end
+{%- endmacro %}

@@ -1,0 +1,47 @@
+{#-
+    Stop with a sentence if a relation that a monitor names lacks a column that it needs. Runs
+    where the relations have been built, before anything reads them.
+-#}
+{% macro check_monitor_relations(monitor) %}
+    {% set relations = [['predictions', ref(monitor.predictions)]] %}
+    {% if monitor.baseline.relation %}
+        {% do relations.append(['baseline', ref(monitor.baseline.relation)]) %}
+    {% endif %}
+    {% if not execute %}
+        {{ return('') }}
+    {% endif %}
+    {% set number_types = [
+        'smallint', 'integer', 'bigint', 'numeric', 'real', 'double precision',
+    ] %}
+    {% set needed = {} %}
+    {% do needed.update({
+        'prediction_id': none, 'model_version': none, 'predicted_at': ['timestamp with time zone'],
+        'loaded_at': ['timestamp with time zone'], 'labelled_at': ['timestamp with time zone'],
+        'label_loaded_at': ['timestamp with time zone'], 'latency_ms': number_types,
+        'is_error': ['boolean'], 'score': number_types,
+    }) %}
+    {% for name in ['prediction', 'actual'] %}
+        {% do needed.update({name: number_types if monitor.task == 'regression' else ['text', 'character varying']}) %}
+    {% endfor %}
+    {% for feature in monitor.features %}
+        {% do needed.update({feature.name: number_types if feature.kind == 'numerical' else none}) %}
+    {% endfor %}
+
+    {% for key, relation in relations %}
+        {% set types = {} %}
+        {% for column in adapter.get_columns_in_relation(relation) %}
+            {% do types.update({column.name: column.dtype}) %}
+        {% endfor %}
+        {% if types %}
+            {% for column, allowed in needed.items() %}
+                {% if column not in types %}
+                    {% do wrong_monitor(monitor.name, key, "the model '" ~ relation.identifier ~ "' has no column '" ~ column ~ "'",
+                        'add it to the model, or remove it from the features') %}
+                {% elif allowed and types[column] not in allowed %}
+                    {% do wrong_monitor(monitor.name, key, "the column '" ~ column ~ "' of '" ~ relation.identifier ~ "' has the type "
+                        ~ types[column], 'cast it to ' ~ ('double precision' if allowed == number_types else allowed[0])) %}
+                {% endif %}
+            {% endfor %}
+        {% endif %}
+    {% endfor %}
+{% endmacro %}

@@ -1,0 +1,24 @@
+{#-
+    What decides a monitor's statistics, as text. It is hashed into the ledger of refreshed
+    windows: if it changes, all of the monitor's windows are stale. Raise `statistics_version`
+    when a formula changes.
+-#}
+{% macro monitor_definition(monitor) %}
+    {% set statistics_version = 1 %}
+    {% set decisive = {'statistics_version': statistics_version} %}
+    {% for key, value in monitor.items() if key not in ['owner', 'labels', 'columns', 'actual'] %}
+        {% do decisive.update({key: value}) %}
+    {% endfor %}
+    {{ return(tojson(decisive, sort_keys=true)) }}
+{% endmacro %}
+
+
+{#- The baseline in words, for people. -#}
+{% macro baseline_description(monitor) %}
+    {% if monitor.baseline.relation %}
+        {{ return('relation ' ~ monitor.baseline.relation) }}
+    {% elif monitor.baseline.first %}
+        {{ return('first ' ~ monitor.baseline.first) }}
+    {% endif %}
+    {{ return(monitor.baseline.from ~ ' to ' ~ monitor.baseline.to) }}
+{% endmacro %}

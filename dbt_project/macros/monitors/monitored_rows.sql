@@ -1,0 +1,77 @@
+{#-
+    The rows a statistics model reads of one monitor: its predictions in the windows that this
+    run refreshes and, with `include_baseline`, its baseline as one more window of the grain
+    'baseline'. Yields grain, window_start, model_version and the columns asked for, a list of
+    {name, expression}.
+-#}
+{% macro monitored_rows(monitor, family, columns, include_baseline=false) %}
+    {%- set grain = monitor.windows.traffic if family == 'traffic' else monitor.windows.columns -%}
+    {%- set scope = stale_scope(monitor, family) %}
+    select
+        '{{ grain }}' as grain,
+        {{ window_start('predicted_at', grain) }} as window_start,
+        {{ version_key() }} as model_version
+        {%- for column in columns %},
+        {{ column.expression }} as {{ column.name }}
+        {%- endfor %}
+
+    from {{ ref(monitor.predictions) }}
+
+    where {{ in_scope('predicted_at', scope) }}
+
+    {%- if include_baseline and refreshes_baseline(monitor, family) %}
+
+    union all
+
+    select
+        'baseline' as grain,
+        {{ baseline_window() }} as window_start,
+        {{ version_key() }} as model_version
+        {%- for column in columns %},
+        {{ column.expression }} as {{ column.name }}
+        {%- endfor %}
+
+    from {{ baseline_rows(monitor) }}
+    {%- endif %}
+{% endmacro %}
+
+
+{#- The key of a model version: no version is a version too, and 'all' is kept for the sum. -#}
+{% macro version_key() -%}
+    case
+        when model_version is null then '(none)'
+        when model_version = 'all' then '(all)'
+        else model_version::text
+    end
+{%- endmacro %}
+
+
+{#- Where a baseline stands on the time axis: nowhere, but keys must not be null. -#}
+{% macro baseline_window() -%}
+    timestamptz '1970-01-01 00:00:00+00'
+{%- endmacro %}
+
+
+{#- A from-clause item with the rows of the monitor's baseline. -#}
+{% macro baseline_rows(monitor) -%}
+    {%- if monitor.baseline.relation -%}
+        {{ ref(monitor.baseline.relation) }}
+    {%- elif monitor.baseline.first -%}
+        (
+        select *
+        from {{ ref(monitor.predictions) }}
+        where predicted_at < (
+            select {{ window_start('min(predicted_at)', 'day') }} + interval '{{ monitor.baseline.first }}'
+            from {{ ref(monitor.predictions) }}
+        )
+    ) as baseline_rows
+    {%- else -%}
+        (
+        select *
+        from {{ ref(monitor.predictions) }}
+        where
+            predicted_at >= timestamptz '{{ monitor.baseline.from }} 00:00:00+00'
+            and predicted_at < timestamptz '{{ monitor.baseline.to }} 00:00:00+00'
+    ) as baseline_rows
+    {%- endif -%}
+{%- endmacro %}

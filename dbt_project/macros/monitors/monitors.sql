@@ -1,0 +1,46 @@
+{#-
+    The monitor blocks of `vars: monitors:`, checked and completed. Every model that loops over
+    monitors starts here, so a wrong block stops dbt while it parses, before any SQL runs.
+
+    Each item: name, predictions, task, positive_class, features [{name, kind}],
+    segments [{name, columns}], baseline, windows, slo, labels, owner, minimum_sample, and
+    columns: what is recorded when the prediction is made [{name, role, kind}].
+-#}
+{% macro monitors() %}
+    {% set blocks = var('monitors', none) %}
+    {% if blocks is not iterable or blocks is string or blocks is mapping or not blocks %}
+        {% do exceptions.raise_compiler_error(
+            "vars.monitors in dbt_project.yml must be a list with at least one monitor block."
+        ) %}
+    {% endif %}
+    {% set completed = [] %}
+    {% set names = [] %}
+    {% for block in blocks %}
+        {% set monitor = completed_monitor(block, loop.index) %}
+        {% if monitor.name in names %}
+            {% do wrong_monitor(monitor.name, 'name', 'is used by two blocks',
+                'give each monitor a name of its own') %}
+        {% endif %}
+        {% do names.append(monitor.name) %}
+        {% do completed.append(monitor) %}
+    {% endfor %}
+    {{ return(completed) }}
+{% endmacro %}
+
+
+{#- The monitor block of that name. -#}
+{% macro monitor_named(name) %}
+    {% for monitor in monitors() if monitor.name == name %}
+        {{ return(monitor) }}
+    {% endfor %}
+    {% do exceptions.raise_compiler_error(
+        "No monitor is named '" ~ name ~ "': add a block for it to vars.monitors in dbt_project.yml."
+    ) %}
+{% endmacro %}
+
+
+{% macro wrong_monitor(name, key, problem, remedy) %}
+    {% do exceptions.raise_compiler_error(
+        "Monitor '" ~ name ~ "', key '" ~ key ~ "': " ~ problem ~ "; " ~ remedy ~ "."
+    ) %}
+{% endmacro %}

@@ -1,0 +1,43 @@
+{#-
+    Segments are cut in three steps: `segment_values` adds a text column per segment to the rows,
+    `segment_grouping_sets` groups by each of them in one pass, `segment_keys` names the group.
+    The text is built before grouping, so that two values which read alike are one group and
+    a key can never repeat.
+-#}
+{% macro segment_values(monitor) %}
+    {% set values = [] %}
+    {% for segment in monitor.segments %}
+        {% set parts = [] %}
+        {% for column in segment.columns %}
+            {% do parts.append("coalesce(" ~ adapter.quote(column) ~ "::text, '(null)')") %}
+        {% endfor %}
+        {% do values.append({'name': 'segment_' ~ loop.index, 'expression': parts | join(" || ' x ' || ")}) %}
+    {% endfor %}
+    {{ return(values) }}
+{% endmacro %}
+
+
+{% macro segment_grouping_sets(monitor, keys) -%}
+    group by grouping sets (
+        ({{ keys | join(', ') }})
+        {%- for segment in monitor.segments %},
+        ({{ keys | join(', ') }}, segment_{{ loop.index }})
+        {%- endfor %}
+    )
+{%- endmacro %}
+
+
+{% macro segment_keys(monitor) -%}
+    {%- if monitor.segments -%}
+    case
+        {%- for segment in monitor.segments %}
+        when grouping(segment_{{ loop.index }}) = 0 then '{{ segment.name }}'
+        {%- endfor %}
+        else 'all'
+    end as segment,
+    coalesce({% for segment in monitor.segments %}segment_{{ loop.index }}, {% endfor %}'all') as segment_value
+    {%- else -%}
+    'all' as segment,
+    'all' as segment_value
+    {%- endif -%}
+{%- endmacro %}

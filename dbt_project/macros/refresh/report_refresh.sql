@@ -1,0 +1,27 @@
+{#- Last line of a build: how many windows it refreshed, and why. -#}
+{% macro report_refresh() %}
+    {% set stale_windows = ref('int_stale_windows') %}
+    {% if not execute or flags.WHICH not in ['run', 'build']
+        or 'model.driftline.int_stale_windows' not in selected_resources %}
+        {{ return('') }}
+    {% endif %}
+    {% set failed = results | selectattr('status', 'in', ['error', 'fail', 'skipped']) | list %}
+    {% set stale = run_query(
+        "select monitor, reason, count(*) as window_count from " ~ stale_windows
+        ~ " where invocation_id = '" ~ invocation_id ~ "' group by monitor, reason order by monitor, reason"
+    ) %}
+    {% if failed %}
+        {% do log("Driftline: this run did not finish, so the next one does its windows again.", info=true) %}
+    {% elif not stale %}
+        {% do log("Driftline: nothing has arrived, no window was refreshed.", info=true) %}
+    {% endif %}
+    {% if not failed %}
+    {% for row in stale %}
+        {% do log(
+            "Driftline: " ~ row['monitor'] ~ ": " ~ row['window_count'] ~ " windows refreshed, " ~ row['reason'] ~ ".",
+            info=true
+        ) %}
+    {% endfor %}
+    {% endif %}
+    {{ return('') }}
+{% endmacro %}

@@ -1,0 +1,104 @@
+{#-
+    What this run has to recompute of one monitor in one family: none for "everything", or
+    the stale windows joined into UTC ranges, [{from, to}, …], empty for "nothing".
+
+    Families: `traffic` goes stale with predictions, in windows of the traffic grain; `columns`
+    with predictions, and `outcomes` with predictions or labels, both in the column grain.
+    A table that is new or was dropped is built whole, whatever the ledger says.
+-#}
+{% macro stale_scope(monitor, family) %}
+    {#- Named before any condition, so that dbt knows the order of models when it parses. -#}
+    {% set refresh_windows = ref('int_refresh_windows') %}
+    {% if not execute or not is_incremental() %}
+        {{ return(none) }}
+    {% endif %}
+    {% set grain = monitor.windows.traffic if family == 'traffic' else monitor.windows.columns %}
+    {% set stale_windows %}
+        select window_start, window_end
+        from {{ refresh_windows }}
+        where
+            invocation_id = '{{ invocation_id }}'
+            and monitor = '{{ monitor.name }}'
+            and family = '{{ family }}'
+            and grain = '{{ grain }}'
+    {% endset %}
+    {{ return(joined_ranges(stale_windows)) }}
+{% endmacro %}
+
+
+{#- Adjacent windows of a query (window_start, window_end) as few ranges as possible. -#}
+{% macro joined_ranges(windows_sql) %}
+    {% set ranges_sql %}
+        with windows as (
+
+            {{ windows_sql }}
+
+        ),
+
+        islands as (
+
+            select
+                window_start,
+                window_end,
+                sum(is_first) over (order by window_start) as island
+
+            from (
+                select
+                    window_start,
+                    window_end,
+                    case
+                        when window_start = lag(window_end) over (order by window_start) then 0
+                        else 1
+                    end as is_first
+                from windows
+            ) as marked
+
+        )
+
+        select
+            to_char(min(window_start) at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS') || '+00' as range_start,
+            to_char(max(window_end) at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS') || '+00' as range_end
+
+        from islands
+
+        group by island
+        order by island
+    {% endset %}
+    {% set ranges = [] %}
+    {% for row in run_query(ranges_sql) %}
+        {% do ranges.append({'from': row['range_start'], 'to': row['range_end']}) %}
+    {% endfor %}
+    {{ return(ranges) }}
+{% endmacro %}
+
+
+{#- The condition that a timestamp lies in a scope of `stale_scope`. -#}
+{% macro in_scope(timestamp, scope) -%}
+    {%- if scope is none -%}
+        {{ timestamp }} is not null
+    {%- elif not scope -%}
+        false
+    {%- else -%}
+        (
+            {%- for range in scope %}
+            {% if not loop.first %}or {% endif -%}
+            ({{ timestamp }} >= timestamptz '{{ range.from }}' and {{ timestamp }} < timestamptz '{{ range.to }}')
+            {%- endfor %}
+        )
+    {%- endif -%}
+{%- endmacro %}
+
+
+{#- Whether this run recomputes what a monitor's baseline held: only with the whole monitor. -#}
+{% macro refreshes_baseline(monitor, family) %}
+    {% set refresh_windows = ref('int_refresh_windows') %}
+    {% if not execute or not is_incremental() %}
+        {{ return(true) }}
+    {% endif %}
+    {% set found = run_query(
+        "select 1 from " ~ refresh_windows
+        ~ " where invocation_id = '" ~ invocation_id ~ "' and monitor = '" ~ monitor.name
+        ~ "' and family = '" ~ family ~ "' and grain = 'baseline' limit 1"
+    ) %}
+    {{ return(found | length > 0) }}
+{% endmacro %}

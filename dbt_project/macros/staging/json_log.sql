@@ -1,0 +1,125 @@
+{#-
+    The staging contract for one monitor out of the JSON prediction log: its features become
+    typed columns, labels are joined, and what cannot be cast becomes NaN, which counts as
+    invalid later on.
+-#}
+{% macro staged_json_predictions(monitor_name, model_name=none) %}
+{%- set monitor = monitor_named(monitor_name) %}
+with
+
+predictions as (
+
+    select * from {{ source('raw', 'prediction_logs') }}
+
+),
+
+labels as (
+
+    select * from {{ source('raw', 'ground_truth') }}
+
+),
+
+typed as (
+
+    select
+        predictions.prediction_id,
+        predictions.model_version,
+        predictions.predicted_at,
+        predictions.loaded_at,
+        {{ json_outcome_columns(monitor) }},
+        labels.observed_at as labelled_at,
+        labels.loaded_at as label_loaded_at,
+        predictions.latency_ms,
+        predictions.status_code,
+        predictions.error is not null or coalesce(predictions.status_code >= 500, false) as is_error
+        {{- json_feature_columns(monitor) }}
+
+    from predictions
+
+    -- A label can be restated: the one that was loaded last holds.
+    left join labels
+        on
+            predictions.prediction_id = labels.prediction_id
+            and not exists (
+                select 1
+                from {{ source('raw', 'ground_truth') }} as restated
+                where
+                    restated.prediction_id = labels.prediction_id
+                    and restated.loaded_at > labels.loaded_at
+            )
+
+    where predictions.model_name = {{ dbt.string_literal(model_name or monitor_name) }}
+
+)
+
+select * from typed
+{% endmacro %}
+
+
+{#- The same for what the training job wrote of its validation data. -#}
+{% macro staged_json_baseline(monitor_name, model_name=none) %}
+{%- set monitor = monitor_named(monitor_name) %}
+with
+
+predictions as (
+
+    select
+        *,
+        actual as baseline_actual
+    from {{ source('raw', 'baseline_logs') }}
+
+),
+
+typed as (
+
+    select
+        predictions.prediction_id,
+        predictions.model_version,
+        predictions.predicted_at,
+        predictions.loaded_at,
+        {{ json_outcome_columns(monitor, actual='predictions.baseline_actual') }},
+        predictions.predicted_at as labelled_at,
+        predictions.loaded_at as label_loaded_at,
+        predictions.latency_ms,
+        predictions.status_code,
+        false as is_error
+        {{- json_feature_columns(monitor) }}
+
+    from predictions
+
+    where predictions.model_name = {{ dbt.string_literal(model_name or monitor_name) }}
+
+)
+
+select * from typed
+{% endmacro %}
+
+
+{#- prediction, score and actual: a bare number or label, or {"label": …, "scores": {…}}. -#}
+{% macro json_outcome_columns(monitor, actual='labels.actual') -%}
+    {%- if monitor.task == 'regression' -%}
+    {{ text_number("(predictions.prediction #>> '{}')") }} as prediction,
+        null::double precision as score,
+        {{ text_number("(" ~ actual ~ " #>> '{}')") }} as actual
+    {%- else -%}
+    coalesce(predictions.prediction ->> 'label', predictions.prediction #>> '{}') as prediction,
+        {%- if monitor.task == 'binary' %}
+        {{ text_number("(predictions.prediction #>> array['scores', " ~ dbt.string_literal(monitor.positive_class) ~ "])") }} as score,
+        {%- else %}
+        null::double precision as score,
+        {%- endif %}
+        {{ actual }} #>> '{}' as actual
+    {%- endif -%}
+{%- endmacro %}
+
+
+{% macro json_feature_columns(monitor) -%}
+    {%- for feature in monitor.features -%}
+        ,
+        {% if feature.kind == 'numerical' -%}
+        {{ json_number('predictions.features', feature.name) }} as {{ adapter.quote(feature.name) }}
+        {%- else -%}
+        predictions.features ->> {{ dbt.string_literal(feature.name) }} as {{ adapter.quote(feature.name) }}
+        {%- endif -%}
+    {%- endfor -%}
+{%- endmacro %}

@@ -1,0 +1,73 @@
+{#-
+    Count, mean, M2 (the sum of squared deviations from the mean), minimum and maximum of the
+    usable numbers in each numerical column: one wide aggregate, then one row per column.
+    Postgres computes variance by Youngs and Cramer's update, which is stable far from zero.
+    Writes the CTEs {monitor}_rows, _wide and _moments.
+-#}
+{% macro column_moments(monitor, family, columns) -%}
+{%- set numerical = columns | selectattr('kind', 'equalto', 'numerical') | list -%}
+{%- set selected = [] -%}
+{%- for column in numerical -%}
+    {%- set value = adapter.quote(column.name) -%}
+    {%- do selected.append({
+        'name': 'column_' ~ loop.index,
+        'expression': usable_number(value),
+    }) -%}
+{%- endfor -%}
+{{ monitor.name }}_rows as (
+    {{ monitored_rows(monitor, family, selected, include_baseline=true) }}
+),
+
+{{ monitor.name }}_wide as (
+
+    select
+        grain,
+        window_start,
+        model_version
+        {%- for column in numerical %},
+        -- {{ column.name }}
+        count(column_{{ loop.index }}) as column_{{ loop.index }}_count,
+        avg(column_{{ loop.index }}) as column_{{ loop.index }}_mean,
+        var_pop(column_{{ loop.index }}) * count(column_{{ loop.index }}) as column_{{ loop.index }}_m2,
+        min(column_{{ loop.index }}) as column_{{ loop.index }}_minimum,
+        max(column_{{ loop.index }}) as column_{{ loop.index }}_maximum
+        {%- endfor %}
+
+    from {{ monitor.name }}_rows
+
+    group by grain, window_start, model_version
+
+),
+
+{{ monitor.name }}_moments as (
+
+    select
+        '{{ monitor.name }}' as monitor,
+        wide.grain,
+        wide.window_start,
+        wide.model_version,
+        moments.column_name,
+        moments.role,
+        moments.value_count,
+        moments.mean,
+        moments.m2,
+        moments.minimum,
+        moments.maximum
+
+    from {{ monitor.name }}_wide as wide
+
+    cross join lateral (
+        values
+        {%- for column in numerical %}
+        {%- set name = 'wide.column_' ~ loop.index %}
+        ('{{ column.name }}', '{{ column.role }}', {{ name }}_count, {{ name }}_mean, {{ name }}_m2, {{ name }}_minimum, {{ name }}_maximum){{ ',' if not loop.last }}
+        {%- endfor %}
+        {%- if not numerical %}
+        (null::text, null::text, 0::bigint, null::double precision, null::double precision, null::double precision, null::double precision)
+        {%- endif %}
+    ) as moments (column_name, role, value_count, mean, m2, minimum, maximum)
+
+    where moments.value_count > 0
+
+),
+{%- endmacro %}

@@ -1,0 +1,82 @@
+{{
+    config(
+        incremental_strategy='replace_monitors',
+        indexes=[{'columns': ['monitor', 'column_name', 'category_hash'], 'unique': true}]
+    )
+}}
+
+-- depends_on: {{ ref('int_monitors') }}
+
+with
+
+{% for monitor in monitors() -%}
+{%- set categorical = (monitor.columns + [monitor.actual]) | selectattr('kind', 'equalto', 'categorical') | list -%}
+{{ monitor.name }}_values as (
+
+    select
+        categories.column_name,
+        categories.category,
+        count(*) filter (
+            where {{ version_key() }} = (
+                select reference_version from {{ ref('int_monitors') }} where monitor = '{{ monitor.name }}'
+            )
+        ) as reference_count
+
+    from {{ baseline_rows(monitor) }}
+
+    cross join lateral (
+        values
+        {%- for column in categorical %}
+        ('{{ column.name }}', {{ adapter.quote(column.name) }}::text){{ ',' if not loop.last }}
+        {%- endfor %}
+        {%- if not categorical %}
+        (null::text, null::text)
+        {%- endif %}
+    ) as categories (column_name, category)
+
+    where
+        categories.category is not null
+        and {{ 'true' if rebuilds_baseline(monitor) else 'false' }}
+
+    group by categories.column_name, categories.category
+
+),
+
+{{ monitor.name }}_ranked as (
+
+    select
+        column_name,
+        category,
+        reference_count,
+        row_number() over (
+            partition by column_name order by reference_count desc, category collate "C"
+        ) - 1 as category_rank
+
+    from {{ monitor.name }}_values
+
+),
+
+{{ monitor.name }}_categories as (
+
+    select
+        '{{ monitor.name }}' as monitor,
+        column_name,
+        category,
+        -- Text of any length can be a category, but an index entry has its limits.
+        md5(category) as category_hash,
+        case
+            when category_rank < 50 and reference_count > 0 then category_rank
+            else {{ other_bin() }}
+        end as bin,
+        (select definition_hash from {{ ref('int_monitors') }} where monitor = '{{ monitor.name }}')
+            as definition_hash
+
+    from {{ monitor.name }}_ranked
+
+),
+
+{% endfor -%}
+
+{{ union_of_monitors('categories', 'categories') }}
+
+select * from categories

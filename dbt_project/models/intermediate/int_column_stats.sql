@@ -1,0 +1,20 @@
+{{
+    config(
+        meta={'family': 'columns'},
+        indexes=[{
+            'columns': ['monitor', 'window_start', 'grain', 'model_version', 'column_name'],
+            'unique': true,
+        }]
+    )
+}}
+
+with
+
+{% for monitor in monitors() -%}
+{{ column_moments(monitor, 'columns', monitor.columns) }}
+
+{% endfor -%}
+
+{{ union_of_monitors('moments', 'column_stats') }}
+
+select * from column_stats

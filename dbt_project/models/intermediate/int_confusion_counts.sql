@@ -1,0 +1,51 @@
+{{
+    config(
+        meta={'family': 'outcomes'},
+        indexes=[{'columns': ['monitor', 'window_start', 'grain', 'model_version', 'segment']}]
+    )
+}}
+
+with
+
+{% for monitor in monitors() if monitor.task != 'regression' -%}
+{%- set columns = [
+    {'name': 'actual', 'expression': 'actual::text'},
+    {'name': 'predicted', 'expression': 'prediction::text'},
+] + segment_values(monitor) -%}
+{{ monitor.name }}_outcomes as (
+    {{ monitored_rows(monitor, 'outcomes', columns, include_baseline=true) }}
+),
+
+{{ monitor.name }}_counts as (
+
+    select
+        '{{ monitor.name }}' as monitor,
+        grain,
+        window_start,
+        model_version,
+        {{ segment_keys(monitor) }},
+        actual,
+        predicted,
+        count(*) as outcome_count
+
+    from {{ monitor.name }}_outcomes
+
+    where actual is not null and predicted is not null
+
+    {{ segment_grouping_sets(monitor, ['grain', 'window_start', 'model_version', 'actual', 'predicted']) }}
+
+),
+
+{% endfor -%}
+
+confusion_counts as (
+
+    {{ union_of_task('counts', ['binary', 'multiclass'], {
+        'monitor': 'text', 'grain': 'text', 'window_start': 'timestamptz', 'model_version': 'text',
+        'segment': 'text', 'segment_value': 'text', 'actual': 'text', 'predicted': 'text',
+        'outcome_count': 'bigint',
+    }) }}
+
+)
+
+select * from confusion_counts

@@ -1,0 +1,42 @@
+{{
+    config(
+        meta={'family': 'traffic'},
+        indexes=[{
+            'columns': ['monitor', 'window_start', 'grain', 'model_version', 'bucket'],
+            'unique': true,
+        }]
+    )
+}}
+
+with
+
+{% for monitor in monitors() -%}
+{{ monitor.name }}_requests as (
+    {{ monitored_rows(monitor, 'traffic', [
+        {'name': 'bucket', 'expression': 'case when latency_ms between 0 and 1e150 then ' ~ sketch_bucket('latency_ms') ~ ' end'},
+    ]) }}
+),
+
+{{ monitor.name }}_buckets as (
+
+    select
+        '{{ monitor.name }}' as monitor,
+        grain,
+        window_start,
+        model_version,
+        bucket,
+        count(*) as bucket_count
+
+    from {{ monitor.name }}_requests
+
+    where bucket is not null
+
+    group by grain, window_start, model_version, bucket
+
+),
+
+{% endfor -%}
+
+{{ union_of_monitors('buckets', 'latency_buckets') }}
+
+select * from latency_buckets

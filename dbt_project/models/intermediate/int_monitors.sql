@@ -1,0 +1,48 @@
+{{ config(incremental_strategy='replace_rows', indexes=[{'columns': ['monitor'], 'unique': true}]) }}
+
+with
+
+monitors as (
+    {% for monitor in monitors() %}
+    {%- do check_monitor_relations(monitor) %}
+    {%- if not loop.first %}
+
+    union all
+    {% endif %}
+    select
+        '{{ monitor.name }}' as monitor,
+        '{{ monitor.task }}' as task,
+        {{ dbt.string_literal(monitor.owner) }} as owner,
+        '{{ monitor.predictions }}' as predictions_relation,
+        {{ dbt.string_literal(baseline_description(monitor)) }} as baseline,
+        '{{ monitor.windows.traffic }}' as traffic_grain,
+        '{{ monitor.windows.columns }}' as column_grain,
+        interval '{{ monitor.labels.expected_within }}' as labels_expected_within,
+        {{ monitor.slo.availability }}::double precision as availability_target,
+        {{ monitor.slo.latency_ms }}::double precision as latency_target_ms,
+        {{ monitor.slo.latency_target }}::double precision as latency_target_share,
+        {{ monitor.minimum_sample }} as minimum_sample,
+        (array_agg(model_version order by first_loaded_at, first_predicted_at, model_version))[1]
+            as reference_version,
+        md5(
+            {{ dbt.string_literal(monitor_definition(monitor)) }}
+            || coalesce(string_agg(
+                concat_ws(' ', model_version, row_count, loaded_at_checksum), ';' order by model_version
+            ), '')
+        ) as definition_hash
+
+    from (
+        select
+            {{ version_key() }} as model_version,
+            count(*) as row_count,
+            min(loaded_at) as first_loaded_at,
+            min(predicted_at) as first_predicted_at,
+            sum({{ epoch_microseconds('loaded_at') }}) as loaded_at_checksum
+        from {{ baseline_rows(monitor) }}
+        group by 1
+    ) as baseline_versions
+    {%- endfor %}
+
+)
+
+select * from monitors

@@ -1,0 +1,74 @@
+{{
+    config(
+        meta={'family': 'outcomes'},
+        indexes=[{
+            'columns': ['monitor', 'window_start', 'grain', 'model_version', 'segment', 'segment_value'],
+            'unique': true,
+        }]
+    )
+}}
+
+with
+
+{% for monitor in monitors() if monitor.task == 'regression' -%}
+{%- set columns = [
+    {'name': 'prediction', 'expression': usable_number('prediction')},
+    {'name': 'actual', 'expression': usable_number('actual')},
+] + segment_values(monitor) -%}
+{{ monitor.name }}_outcomes as (
+    {{ monitored_rows(monitor, 'outcomes', columns, include_baseline=true) }}
+),
+
+{{ monitor.name }}_errors as (
+
+    select
+        *,
+        {{ usable_number('prediction - actual') }} as error
+
+    from {{ monitor.name }}_outcomes
+
+    where prediction is not null and actual is not null
+
+),
+
+{{ monitor.name }}_stats as (
+
+    select
+        '{{ monitor.name }}' as monitor,
+        grain,
+        window_start,
+        model_version,
+        {{ segment_keys(monitor) }},
+        count(*) as outcome_count,
+        avg(error) as error_mean,
+        avg(abs(error)) as absolute_error_mean,
+        var_pop(abs(error)) * count(*) as absolute_error_m2,
+        avg({{ squared('error') }}) as squared_error_mean,
+        -- A percentage of nothing is none: rows with an actual of 0 are left out.
+        count(*) filter (where abs(actual) > 1e-100) as percentage_count,
+        coalesce(sum(abs(error / case when abs(actual) > 1e-100 then actual end)), 0) as percentage_error_sum,
+        avg(actual) as actual_mean,
+        var_pop(actual) * count(*) as actual_m2
+
+    from {{ monitor.name }}_errors
+
+    {{ segment_grouping_sets(monitor, ['grain', 'window_start', 'model_version']) }}
+
+),
+
+{% endfor -%}
+
+outcome_stats as (
+
+    {{ union_of_task('stats', ['regression'], {
+        'monitor': 'text', 'grain': 'text', 'window_start': 'timestamptz', 'model_version': 'text',
+        'segment': 'text', 'segment_value': 'text', 'outcome_count': 'bigint',
+        'error_mean': 'double precision', 'absolute_error_mean': 'double precision',
+        'absolute_error_m2': 'double precision', 'squared_error_mean': 'double precision',
+        'percentage_count': 'bigint', 'percentage_error_sum': 'double precision',
+        'actual_mean': 'double precision', 'actual_m2': 'double precision',
+    }) }}
+
+)
+
+select * from outcome_stats

@@ -1,0 +1,85 @@
+{{ config(materialized='view') }}
+
+with
+
+stale as (
+
+    select * from {{ ref('int_stale_windows') }}
+
+),
+
+monitors as (
+
+    select * from {{ ref('int_monitors') }}
+
+),
+
+-- What goes stale with what, and the finest windows that it is kept in.
+by_family as (
+
+    select
+        stale.*,
+        families.family,
+        case families.family
+            when 'traffic' then coalesce(monitors.traffic_grain, 'hour')
+            else coalesce(monitors.column_grain, 'hour')
+        end as finest_grain
+
+    from stale
+
+    left join monitors
+        on stale.monitor = monitors.monitor
+
+    cross join (values ('traffic'), ('columns'), ('outcomes')) as families (family)
+
+    where stale.predictions_changed or (families.family = 'outcomes' and stale.labels_changed)
+
+),
+
+by_grain as (
+
+    select
+        invocation_id,
+        monitor,
+        family,
+        replaces_monitor,
+        'hour' as grain,
+        {{ window_start('window_start', 'hour') }} as window_start,
+        {{ window_end(window_start('window_start', 'hour'), 'hour') }} as window_end
+    from by_family
+    where finest_grain = 'hour'
+
+    union all
+
+    select
+        invocation_id,
+        monitor,
+        family,
+        replaces_monitor,
+        'day' as grain,
+        {{ window_start('window_start', 'day') }} as window_start,
+        {{ window_end(window_start('window_start', 'day'), 'day') }} as window_end
+    from by_family
+
+    union all
+
+    select
+        invocation_id,
+        monitor,
+        family,
+        replaces_monitor,
+        'baseline' as grain,
+        {{ baseline_window() }} as window_start,
+        {{ baseline_window() }} as window_end
+    from by_family
+    where replaces_monitor
+
+),
+
+refresh_windows as (
+
+    select distinct * from by_grain
+
+)
+
+select * from refresh_windows

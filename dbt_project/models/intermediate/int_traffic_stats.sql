@@ -1,0 +1,46 @@
+{{
+    config(
+        meta={'family': 'traffic'},
+        indexes=[{
+            'columns': ['monitor', 'window_start', 'grain', 'model_version', 'segment', 'segment_value'],
+            'unique': true,
+        }]
+    )
+}}
+
+with
+
+{% for monitor in monitors() -%}
+{%- set columns = [
+    {'name': 'is_error', 'expression': 'is_error is true'},
+    {'name': 'latency_ms', 'expression': 'case when latency_ms between 0 and 1e150 then latency_ms end'},
+] + segment_values(monitor) -%}
+{{ monitor.name }}_requests as (
+    {{ monitored_rows(monitor, 'traffic', columns) }}
+),
+
+{{ monitor.name }}_stats as (
+
+    select
+        '{{ monitor.name }}' as monitor,
+        grain,
+        window_start,
+        model_version,
+        {{ segment_keys(monitor) }},
+        count(*) as request_count,
+        count(*) filter (where is_error) as error_count,
+        count(latency_ms) as latency_count,
+        sum(latency_ms) as latency_sum_ms,
+        count(*) filter (where latency_ms > {{ monitor.slo.latency_ms }}) as slow_count
+
+    from {{ monitor.name }}_requests
+
+    {{ segment_grouping_sets(monitor, ['grain', 'window_start', 'model_version']) }}
+
+),
+
+{% endfor -%}
+
+{{ union_of_monitors('stats', 'traffic_stats') }}
+
+select * from traffic_stats

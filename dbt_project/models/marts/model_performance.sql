@@ -1,0 +1,85 @@
+{{ config(materialized='view') }}
+
+with
+
+performance as (
+
+    select * from {{ ref('int_model_performance') }}
+
+),
+
+monitors as (
+
+    select * from {{ ref('int_monitors') }}
+
+),
+
+-- A view, because a window becomes final by growing old, without any row arriving.
+judged as (
+
+    select
+        performance.monitor,
+        performance.model_version,
+        performance.segment,
+        performance.segment_value,
+        performance.grain,
+        performance.window_start,
+        performance.window_end,
+        performance.prediction_count,
+        performance.labelled_count,
+        performance.label_coverage,
+        performance.label_delay_p50_seconds,
+        performance.label_delay_p95_seconds,
+        performance.window_end + monitors.labels_expected_within <= now() as is_final,
+        {%- for figure in [
+            'accuracy', 'accuracy_lower', 'accuracy_upper', 'balanced_accuracy', 'precision', 'recall', 'specificity',
+            'f1', 'f1_macro', 'roc_auc', 'log_loss', 'brier_score', 'mae', 'mae_lower', 'mae_upper', 'rmse', 'mape',
+            'r2', 'mean_error',
+        ] %}
+        performance.{{ figure }},
+        {%- endfor %}
+        {%- for figure in [
+            'accuracy', 'balanced_accuracy', 'precision', 'recall', 'specificity', 'f1', 'f1_macro', 'roc_auc',
+            'log_loss', 'brier_score', 'mae', 'rmse', 'mape', 'r2', 'mean_error',
+        ] %}
+        performance.baseline_{{ figure }},
+        {%- endfor %}
+        case
+            when performance.outcome_count < monitors.minimum_sample then 'not_computable'
+            when performance.baseline_accuracy is null and performance.baseline_mae is null then 'not_computable'
+            when
+                performance.accuracy_upper < performance.baseline_accuracy - 0.1
+                or performance.roc_auc < performance.baseline_roc_auc - 0.1
+                or performance.mae_lower > performance.baseline_mae * 1.5
+                then 'critical'
+            when
+                performance.accuracy_upper < performance.baseline_accuracy - 0.03
+                or performance.roc_auc < performance.baseline_roc_auc - 0.05
+                or performance.mae_lower > performance.baseline_mae * 1.2
+                then 'warning'
+            else 'ok'
+        end as status,
+        case
+            when performance.outcome_count < monitors.minimum_sample
+                then performance.outcome_count || ' labelled rows, fewer than the minimum of ' || monitors.minimum_sample
+            when performance.baseline_accuracy is null and performance.baseline_mae is null
+                then 'the baseline has no labels'
+            when performance.accuracy_upper < performance.baseline_accuracy - 0.03
+                then 'accuracy ' || round(performance.accuracy::numeric, 3)
+                    || ', baseline ' || round(performance.baseline_accuracy::numeric, 3)
+            when performance.roc_auc < performance.baseline_roc_auc - 0.05
+                then 'ROC AUC ' || round(performance.roc_auc::numeric, 3)
+                    || ', baseline ' || round(performance.baseline_roc_auc::numeric, 3)
+            when performance.mae_lower > performance.baseline_mae * 1.2
+                then 'mean absolute error ' || round(performance.mae::numeric, 2)
+                    || ', baseline ' || round(performance.baseline_mae::numeric, 2)
+        end as reason
+
+    from performance
+
+    inner join monitors
+        on performance.monitor = monitors.monitor
+
+)
+
+select * from judged
