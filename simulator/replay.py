@@ -1,0 +1,536 @@
+"""The whole replay: which days, which rows, and into which warehouse.
+
+The models are trained on the first four weeks of 2013, validated on the next three, and
+serve from then on. A shifted replay is moved by whole weeks, so that weekdays stay
+weekdays, and ends yesterday (UTC): the first run of a warehouse fixes the shift, serves
+``weeks`` weeks and the zero to six days that are left until yesterday. Every later run
+continues that simulation, with the same shift, until the yesterday of its own day. What is
+there already comes out identical and is dropped as a duplicate.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+import psycopg
+
+from simulator import loading
+from simulator.flights import END_OF_DATA, FEATURES, FIRST_DAY, FlightHistory
+from simulator.loading import Deployment, LoadCounts, SimulatedIncident, Simulation
+from simulator.outcomes import actuals, labels
+from simulator.randomness import DailyRandom
+from simulator.records import BaselinePrediction, LoggedPrediction, Record, Target
+from simulator.scenarios import Incident, Scenario, Traffic, incident_rows, suffer
+from simulator.serving import (
+    ERROR_RATE,
+    FIRST_VERSION,
+    MODEL_NAMES,
+    Model,
+    Skill,
+    features_as_json,
+    latencies,
+    skill,
+    train,
+)
+
+TRAINING = timedelta(weeks=4)
+VALIDATION = timedelta(weeks=3)
+MAX_WEEKS = 45
+
+_SERVED_FROM = FIRST_DAY + TRAINING + VALIDATION
+_WEEK = timedelta(weeks=1)
+_DEPLOYMENTS = "deployments"
+_INCIDENTS = "simulated_incidents"
+
+
+class ReplayError(ValueError):
+    """The replay that was asked for cannot be done."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayOptions:
+    """What to replay.
+
+    ``weeks`` are served after the training, 1 to 45. ``end_date`` is the last day served,
+    on the shifted clock if ``is_shifted``; by default yesterday, or what ``weeks`` says if
+    not shifted.
+    """
+
+    scenario: Scenario
+    weeks: int = 8
+    seed: int = 13
+    is_shifted: bool = True
+    end_date: date | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A replay whose days are settled.
+
+    ``served_until`` is exclusive. Both times are on the clock of 2013; ``shift`` leads to
+    the clock that the warehouse sees.
+    """
+
+    scenario: Scenario
+    seed: int
+    is_shifted: bool
+    shift: timedelta
+    served_until: datetime
+    served_from: datetime = _SERVED_FROM
+
+    def simulation(self) -> Simulation:
+        """What the warehouse remembers of it."""
+        return Simulation(
+            seed=self.seed,
+            scenario=self.scenario.name,
+            scenario_digest=self.scenario.digest,
+            is_shifted=self.is_shifted,
+            shift_weeks=self.shift // _WEEK,
+            served_from=self.served_from + self.shift,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Rows for one table, in an amount that fits into memory."""
+
+    target: str
+    rows: Sequence[Record] | Sequence[Deployment] | Sequence[SimulatedIncident]
+    skills: tuple[Skill, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayResult:
+    """What a run did.
+
+    ``counts`` by table; ``served_from`` and ``served_until`` (exclusive) on the
+    warehouse's clock; ``is_continuation`` if the warehouse held the simulation already.
+    ``seconds`` is the whole, ``loading_seconds`` the part of it spent in the warehouse.
+    """
+
+    counts: dict[str, LoadCounts]
+    skills: tuple[Skill, ...]
+    served_from: datetime
+    served_until: datetime
+    is_continuation: bool
+    seconds: float
+    loading_seconds: float
+
+    @property
+    def received(self) -> int:
+        """Rows that were handed to the loader."""
+        return sum(counts.received for counts in self.counts.values())
+
+    @property
+    def rows_per_second(self) -> float:
+        """Rows per second of loading."""
+        return self.received / self.loading_seconds if self.loading_seconds else 0.0
+
+
+Progress = Callable[[int, int], None]
+
+
+def plan_replay(
+    options: ReplayOptions, *, now: datetime, held: Simulation | None = None
+) -> Plan:
+    """Settle the days of a replay.
+
+    ``held`` is the simulation that the warehouse has already. Raises ``ReplayError`` when
+    it is another one, or when there is no day to serve.
+    """
+    if not 1 <= options.weeks <= MAX_WEEKS:
+        raise ReplayError(f"--weeks is {options.weeks}; give 1 to {MAX_WEEKS}.")
+    planned_until = _SERVED_FROM + options.weeks * _WEEK
+    shift = timedelta(0)
+    end = planned_until
+    if options.end_date is not None:
+        end = datetime.combine(options.end_date, datetime.min.time(), UTC)
+        end += timedelta(days=1)
+    if options.is_shifted:
+        today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        if options.end_date is None:
+            end = today
+        elif end > today:
+            raise ReplayError(
+                f"--end-date {options.end_date} is not over yet; give yesterday "
+                "(UTC) or an earlier day."
+            )
+        if held is not None:
+            shift = held.shift_weeks * _WEEK
+        else:
+            shift = (end - planned_until) // _WEEK * _WEEK
+    plan = Plan(
+        scenario=options.scenario,
+        seed=options.seed,
+        is_shifted=options.is_shifted,
+        shift=shift,
+        served_until=min(end - shift, END_OF_DATA),
+    )
+    if held is not None and held != plan.simulation():
+        raise ReplayError(_other_simulation(held))
+    if plan.served_until <= plan.served_from:
+        raise ReplayError(
+            f"No day is left to serve until {end - timedelta(days=1):%Y-%m-%d}: the "
+            f"models serve from {plan.served_from + shift:%Y-%m-%d}."
+        )
+    return plan
+
+
+def _other_simulation(held: Simulation) -> str:
+    clock = "shifted" if held.is_shifted else "unshifted"
+    return (
+        f"The warehouse already holds a {clock} simulation with seed {held.seed} and "
+        f"scenario {held.scenario!r}, which another would corrupt; repeat its options to "
+        "continue it, or use a fresh database."
+    )
+
+
+def replay(plan: Plan, history: FlightHistory) -> Iterator[Part]:
+    """Every row of a replay, in order of time as far as tables allow.
+
+    Training and scoring happen on the way. The same plan gives the same rows, and a plan
+    that ends later gives the same and more.
+    """
+    first = {
+        name: _trained(name, FIRST_VERSION, plan.served_from, plan, history)
+        for name in MODEL_NAMES
+    }
+    yield Part(
+        target=_DEPLOYMENTS,
+        rows=[
+            deployment
+            for deployment in _deployments(plan)
+            if deployment.deployed_at < plan.served_until + plan.shift
+        ],
+    )
+    yield Part(
+        target=_INCIDENTS,
+        rows=incident_rows(
+            plan.scenario,
+            served_from=plan.served_from + plan.shift,
+            served_until=plan.served_until + plan.shift,
+        ),
+    )
+    models = {(name, FIRST_VERSION): model for name, model in first.items()}
+    validated_at = {(name, FIRST_VERSION): plan.served_from for name in MODEL_NAMES}
+    for incident in plan.scenario.deployments():
+        deployed_at = plan.served_from + incident.start
+        if deployed_at < plan.served_until:
+            model = _trained_for(incident, deployed_at, plan, history)
+            models[model.name, model.version] = model
+            validated_at[model.name, model.version] = deployed_at
+    for key, model in models.items():
+        validation = history.between(validated_at[key] - VALIDATION, validated_at[key])
+        yield Part(
+            target=Target.BASELINE_LOGS,
+            rows=_baseline(model, validation, plan),
+            skills=(skill(model, validation),),
+        )
+    start = plan.served_from
+    while start < plan.served_until:
+        end = min(start + _WEEK, plan.served_until)
+        yield from _served(history.between(start, end), models, plan)
+        start = end
+
+
+def simulate(
+    connection: psycopg.Connection,
+    options: ReplayOptions,
+    history: FlightHistory,
+    *,
+    now: datetime,
+    progress: Progress | None = None,
+) -> ReplayResult:
+    """Replay into the warehouse.
+
+    ``progress`` is called with the rows done and the rows to do. ``connection`` must be
+    outside of a transaction. Raises ``ReplayError`` when the warehouse holds another
+    simulation, and ``psycopg.Error`` when it fails; what was committed by then stays, and
+    the next run completes it.
+    """
+    began = time.perf_counter()
+    loading.create_raw_schema(connection)
+    held = loading.held_simulation(connection)
+    plan = plan_replay(options, now=now, held=held)
+    claimed = loading.claim_simulation(connection, plan.simulation())
+    if claimed != plan.simulation():
+        # Another run was quicker by a moment, and fixed another shift.
+        plan = plan_replay(options, now=now, held=claimed)
+    source = f"simulator, seed {plan.seed}, scenario {plan.scenario.name}"
+    counts: dict[str, LoadCounts] = {}
+    skills: tuple[Skill, ...] = ()
+    loading_seconds = 0.0
+    done = 0
+    expected = expected_rows(plan, history)
+    for part in replay(plan, history):
+        started = time.perf_counter()
+        loaded = _load(connection, part, source=source)
+        loading_seconds += time.perf_counter() - started
+        counts[part.target] = counts.get(part.target, LoadCounts()) + loaded
+        skills += part.skills
+        done += loaded.received
+        if progress is not None:
+            progress(done, expected)
+    started = time.perf_counter()
+    for target in Target:
+        loading.analyze_if_grown(connection, target, counts.get(target, LoadCounts()))
+    loading_seconds += time.perf_counter() - started
+    return ReplayResult(
+        counts=counts,
+        skills=skills,
+        served_from=plan.served_from + plan.shift,
+        served_until=plan.served_until + plan.shift,
+        is_continuation=held is not None,
+        seconds=time.perf_counter() - began,
+        loading_seconds=loading_seconds,
+    )
+
+
+def expected_rows(plan: Plan, history: FlightHistory) -> int:
+    """How many rows a replay has, for showing progress."""
+    served = history.between(plan.served_from, plan.served_until)
+    labelled = int((served["landed_at"] < pd.Timestamp(plan.served_until)).sum())
+    rows = len(MODEL_NAMES) * (len(served) + labelled)
+    for deployed_at in [plan.served_from] * len(MODEL_NAMES) + [
+        plan.served_from + incident.start for incident in plan.scenario.deployments()
+    ]:
+        if deployed_at < plan.served_until:
+            rows += len(history.between(deployed_at - VALIDATION, deployed_at))
+    return rows
+
+
+def _load(connection: psycopg.Connection, part: Part, *, source: str) -> LoadCounts:
+    if part.target == _DEPLOYMENTS:
+        return loading.load_deployments(connection, part.rows, source=source)  # type: ignore[arg-type]
+    if part.target == _INCIDENTS:
+        return loading.load_simulated_incidents(connection, part.rows, source=source)  # type: ignore[arg-type]
+    return loading.load_records(
+        connection,
+        part.rows,  # type: ignore[arg-type]
+        target=Target(part.target),
+        source=source,
+        analyze=False,
+    )
+
+
+def _trained(
+    name: str,
+    version: str,
+    deployed_at: datetime,
+    plan: Plan,
+    history: FlightHistory,
+) -> Model:
+    """A version that was trained and validated in the weeks before its deployment."""
+    validated_from = deployed_at - VALIDATION
+    return train(
+        name,
+        version,
+        history.between(validated_from - TRAINING, validated_from),
+        seed=plan.seed,
+    )
+
+
+def _trained_for(
+    incident: Incident, deployed_at: datetime, plan: Plan, history: FlightHistory
+) -> Model:
+    assert incident.model and incident.version and incident.column
+    sound = _trained(incident.model, incident.version, deployed_at, plan, history)
+    return Model(
+        name=sound.name,
+        version=sound.version,
+        pipeline=sound.pipeline,
+        busyness=sound.busyness,
+        serving_factors=((incident.column, incident.factor),),
+    )
+
+
+def _deployments(plan: Plan) -> list[Deployment]:
+    began = plan.served_from + plan.shift
+    deployments = [
+        Deployment(name, FIRST_VERSION, began, "First version.") for name in MODEL_NAMES
+    ]
+    for incident in plan.scenario.deployments():
+        assert incident.model and incident.version
+        started_at = began + incident.start
+        everywhere_at = started_at + incident.canary_duration
+        if incident.canary_duration:
+            note = f"Canary: {incident.canary_share:.0%} of requests."
+            deployments.append(
+                Deployment(incident.model, incident.version, started_at, note)
+            )
+        if everywhere_at < began + incident.end:
+            deployments.append(
+                Deployment(
+                    incident.model, incident.version, everywhere_at, "All requests."
+                )
+            )
+        deployments.append(
+            Deployment(
+                incident.model,
+                FIRST_VERSION,
+                began + incident.end,
+                f"Rolled back from version {incident.version}.",
+            )
+        )
+    return deployments
+
+
+def _baseline(
+    model: Model, flights: pd.DataFrame, plan: Plan
+) -> list[BaselinePrediction]:
+    features = flights[list(FEATURES)]
+    random = _daily_random(flights, plan)
+    asked_at = flights["departed_at"] + plan.shift
+    count = len(flights)
+    return [
+        BaselinePrediction(*row)
+        for row in zip(
+            _prediction_ids(f"{model.name}:v{model.version}", flights, plan.shift),
+            [model.name] * count,
+            [model.version] * count,
+            asked_at.dt.to_pydatetime(),
+            features_as_json(features),
+            model.validated(features),
+            _milliseconds(
+                latencies(model, flights["scheduled_hour"].to_numpy(), random)
+            ),
+            [200] * count,
+            [None] * count,
+            actuals(model.name, flights),
+            strict=True,
+        )
+    ]
+
+
+def _served(
+    flights: pd.DataFrame, models: dict[tuple[str, str], Model], plan: Plan
+) -> Iterator[Part]:
+    """Predictions of all models for some flights, and the labels that they get."""
+    random = _daily_random(flights, plan)
+    # The source knows the minute; requests come in any second of it.
+    asked_at = flights["departed_at"] + pd.to_timedelta(
+        np.floor(random.uniform("second") * 60_000), unit="ms"
+    )
+    in_order = np.argsort(asked_at.to_numpy(), kind="stable")
+    logged_at = (asked_at + plan.shift).dt.to_pydatetime()[in_order]
+    unharmed = _JsonFeatures(flights[list(FEATURES)])
+    for name in MODEL_NAMES:
+        traffic = suffer(
+            _sound_traffic(
+                models[name, FIRST_VERSION], flights, asked_at, unharmed.frame, plan
+            ),
+            plan.scenario,
+            random,
+        )
+        ids = _prediction_ids(name, flights, plan.shift)
+        predictions = _predictions(traffic, models)
+        columns = (
+            np.array(ids, dtype=object),
+            np.full(len(flights), name, dtype=object),
+            traffic.model_version,
+            None,
+            np.array(unharmed.of(traffic.features), dtype=object),
+            predictions,
+            np.array(_milliseconds(traffic.latency_ms), dtype=object),
+            traffic.status_code,
+            traffic.error,
+        )
+        yield Part(
+            target=Target.PREDICTION_LOGS,
+            rows=[
+                LoggedPrediction(*row)
+                for row in zip(
+                    *(
+                        logged_at if column is None else column[in_order].tolist()
+                        for column in columns
+                    ),
+                    strict=True,
+                )
+            ],
+        )
+        yield Part(
+            target=Target.GROUND_TRUTH,
+            rows=labels(
+                name,
+                flights,
+                ids,
+                shift=pd.Timedelta(plan.shift),
+                known_until=plan.served_until,
+            ),
+        )
+
+
+class _JsonFeatures:
+    """Features as JSON, written once for all models that got the same."""
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self.frame = frame
+        self._written = features_as_json(frame)
+
+    def of(self, frame: pd.DataFrame) -> list[str]:
+        return self._written if frame is self.frame else features_as_json(frame)
+
+
+def _sound_traffic(
+    model: Model,
+    flights: pd.DataFrame,
+    asked_at: pd.Series,
+    features: pd.DataFrame,
+    plan: Plan,
+) -> Traffic:
+    """Requests to the first version of a model on a day without incidents."""
+    random = _daily_random(flights, plan)
+    failed = random.uniform(f"errors of {model.name}") < ERROR_RATE
+    return Traffic(
+        model_name=model.name,
+        since_start=pd.TimedeltaIndex(asked_at - pd.Timestamp(plan.served_from)),
+        features=features,
+        model_version=np.full(len(flights), FIRST_VERSION, dtype=object),
+        latency_ms=latencies(model, flights["scheduled_hour"].to_numpy(), random),
+        status_code=np.where(failed, 500, 200),
+        error=np.where(failed, "worker restarted", None),
+    )
+
+
+def _predictions(
+    traffic: Traffic, models: dict[tuple[str, str], Model]
+) -> "np.ndarray[tuple[int], np.dtype[np.object_]]":
+    """What each version answers to its requests; None to those that failed."""
+    predictions = np.full(len(traffic.features), None, dtype=object)
+    answered = traffic.status_code < 500
+    for version in sorted(set(traffic.model_version)):
+        asked = answered & (traffic.model_version == version)
+        if asked.any():
+            model = models[traffic.model_name, version]
+            predictions[asked] = model.served(traffic.features[asked])
+    return predictions
+
+
+def _daily_random(flights: pd.DataFrame, plan: Plan) -> DailyRandom:
+    days = (flights["departed_at"] - pd.Timestamp(FIRST_DAY)).dt.days
+    return DailyRandom(plan.seed, days.to_numpy())
+
+
+def _prediction_ids(prefix: str, flights: pd.DataFrame, shift: timedelta) -> list[str]:
+    """Unique by model, flight and the shifted minute for which it was scheduled."""
+    scheduled_at = (flights["scheduled_at"] + shift).dt.tz_localize(None).to_numpy()
+    minutes = np.datetime_as_string(scheduled_at, unit="m").tolist()
+    return [
+        f"{prefix}:{code}:{origin}:{minute}Z"
+        for code, origin, minute in zip(
+            flights["flight_code"].tolist(),
+            flights["origin"].tolist(),
+            minutes,
+            strict=True,
+        )
+    ]
+
+
+def _milliseconds(
+    values: "np.ndarray[tuple[int], np.dtype[np.float64]]",
+) -> list[float]:
+    rounded: list[float] = np.round(values, 3).tolist()
+    return rounded
