@@ -7,7 +7,8 @@ The warehouse is, in this order:
    ``PGPORT``, ``PGSERVICE`` or ``PGDATABASE`` is set;
 3. the embedded server of this checkout, which :func:`start` starts.
 
-``dbt_project/profiles.yml`` follows the same order.
+What 1 and 2 leave open is as libpq has it, except that the database is ``driftline``
+and the host ``localhost``. ``dbt_project/profiles.yml`` follows the same rules.
 """
 
 import configparser
@@ -332,7 +333,6 @@ def _settings_of_parameters(
         raise WarehouseError(
             f"The port in {source} must be a number from 1 to 65535, not {port!r}."
         )
-    user = chosen("user", "PGUSER") or getpass.getuser()
     known = {"host", "hostaddr", "port", "user", "dbname", "password", "sslmode"}
     return ConnectionSettings(
         host=(
@@ -343,8 +343,8 @@ def _settings_of_parameters(
             or "localhost"
         ),
         port=int(port),
-        user=user,
-        dbname=chosen("dbname", "PGDATABASE") or user,
+        user=chosen("user", "PGUSER") or getpass.getuser(),
+        dbname=chosen("dbname", "PGDATABASE") or DATABASE,
         password=chosen("password", "PGPASSWORD"),
         sslmode=chosen("sslmode", "PGSSLMODE"),
         parameters=tuple(
