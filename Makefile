@@ -18,7 +18,7 @@ lint: .venv/.installed ## Check style and types of the Python and the SQL
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/sqlfluff lint
+	$(BIN)/python tests/with_postgres.py $(BIN)/sqlfluff lint dbt_project
 
 format: .venv/.installed ## Rewrite the Python in the house style
 	$(BIN)/ruff check --fix
