@@ -14,6 +14,7 @@ from orchestration.errors import DriftlineError
 
 _HOST = "127.0.0.1"
 _USUAL_PORT = 3000
+_CHECKOUT = Path(__file__).parents[2]
 
 
 def register(app: typer.Typer) -> None:
@@ -43,11 +44,12 @@ def ui(
         warehouse.connect(settings).close()
     environment = subprocess_environment(settings, os.environ)
     environment["DAGSTER_HOME"] = str(dagster_home(home))
+    # Dagster's successor to this command is one more package, for developers.
+    environment["PYTHONWARNINGS"] = "ignore:Function `dev_command` is superseded"
     dagster = Path(sys.executable).with_name("dagster")
-    arguments = [
-        *(str(dagster), "dev", "--module-name", "orchestration.definitions"),
-        *("--host", _HOST, "--port", str(chosen)),
-    ]
+    arguments = [str(dagster), "dev", "--host", _HOST, "--port", str(chosen)]
+    # Where pyproject.toml tells Dagster what to load.
+    os.chdir(_CHECKOUT)
     print(f"Dagster at http://{_HOST}:{chosen} (Ctrl-C stops it)", flush=True)
     # In our place, so that Ctrl-C and signals reach it alone.
     os.execve(dagster, arguments, environment)
