@@ -46,10 +46,13 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    # A traceback's local variables could show a password.
+    pretty_exceptions_show_locals=False,
     help=(
-        "Replay a year of real flights through three models, into the raw tables of the "
-        "warehouse, with labels, baselines and incidents at known times; or load your "
-        "own prediction log.\n\n"
+        "Replay a year of real flights through three models, into the raw tables of "
+        "the warehouse, with labels, baselines and incidents at known times; or load "
+        "your own prediction log.\n\n"
         "The warehouse is the one that DRIFTLINE_DATABASE_URL or libpq's PG* variables "
         "name, else the embedded one (driftline up)."
     ),
@@ -89,7 +92,7 @@ EndDate = Annotated[
         "--end-date",
         formats=["%Y-%m-%d"],
         metavar="YYYY-MM-DD",
-        help="Last day to serve (UTC).  [default: yesterday]",
+        help="Last day to serve (UTC); yesterday if not given.",
     ),
 ]
 

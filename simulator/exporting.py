@@ -3,7 +3,7 @@
 import gzip
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import orjson
 
@@ -22,15 +22,15 @@ def export_replay(
 ) -> dict[Path, int]:
     """Write one gzipped file a table into ``directory``; the lines in each.
 
-    The same plan writes the same bytes. ``simulator load`` takes the files of predictions,
-    labels and baselines.
+    The same plan writes the same bytes. ``simulator load`` takes the files of
+    predictions, labels and baselines.
     """
     directory.mkdir(parents=True, exist_ok=True)
     written: dict[Path, int] = {}
     done = 0
     expected = expected_rows(plan, history)
     with ExitStack() as stack:
-        streams: dict[Path, IO[bytes]] = {}
+        streams: dict[Path, gzip.GzipFile] = {}
         for part in replay(plan, history):
             path = directory / f"{part.target}.jsonl.gz"
             if path not in streams:

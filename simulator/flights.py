@@ -54,9 +54,9 @@ class FlightHistory:
     """Flights in order of departure.
 
     ``frame`` has one row per flight: the thirteen ``FEATURES``; ``flight_code`` such as
-    ``UA1545``; ``scheduled_at`` and ``departed_at`` (UTC; a cancelled flight "departs" when
-    it was scheduled to, with a null ``dep_delay``); ``landed_at`` (UTC; NaT for cancelled
-    and diverted flights); ``arrival_delay`` in minutes (NaN likewise).
+    ``UA1545``; ``scheduled_at`` and ``departed_at`` (UTC; a cancelled flight "departs"
+    when it was scheduled to, with a null ``dep_delay``); ``landed_at`` (UTC; NaT for
+    cancelled and diverted flights); ``arrival_delay`` in minutes (NaN likewise).
 
     Units are those of the source: minutes, miles, Fahrenheit, percent, mph, inches,
     millibars; ``scheduled_hour`` is the local hour.
@@ -171,8 +171,9 @@ def _landing_times(
 ) -> pd.Series:
     """When each flight reached its gate, in UTC; NaT where it did not.
 
-    The source has the clock time at the destination without a date. Departure plus time in
-    the air says roughly when that was; the clock time nearest to it says exactly when.
+    The source has the clock time at the destination without a date. Departure plus time
+    in the air says roughly when that was; the clock time nearest to it says exactly
+    when.
     """
     landed = flights["arr_delay"].notna()
     zones = (

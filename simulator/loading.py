@@ -1,7 +1,7 @@
 """Loading into the raw schema: COPY, duplicates dropped, bad lines quarantined.
 
-Every line is accounted for: received = loaded + duplicates + quarantined, which the table
-``raw.loads`` enforces. Loading a file again adds nothing but its rows there.
+Every line is accounted for: received = loaded + duplicates + quarantined, which the
+table ``raw.loads`` enforces. Loading a file again adds nothing but its rows there.
 
 A connection given to these functions must not be inside a transaction: each batch is a
 transaction of its own, so that memory and locks stay bounded whatever the file's size.
@@ -11,10 +11,11 @@ import gzip
 import io
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
-from typing import BinaryIO, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import psycopg
 from psycopg import sql
@@ -29,7 +30,7 @@ from simulator.records import (
     Target,
 )
 
-BATCH_LINES = 100_000
+BATCH_LINES = 25_000
 BATCH_BYTES = 64 * 1024 * 1024
 # A longer line is refused by the parser; of one longer than this not all is kept.
 KEPT_LINE_BYTES = 16 * 1024 * 1024
@@ -78,7 +79,8 @@ _IDENTITY = {
 }
 
 Progress = Callable[[int], None]
-_Row = TypeVar("_Row", bound=tuple[object, ...])
+_Item = TypeVar("_Item")
+_END: Any = object()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,7 +175,7 @@ def create_raw_schema(connection: psycopg.Connection) -> None:
 
 def load_lines(
     connection: psycopg.Connection,
-    stream: BinaryIO,
+    stream: io.BufferedReader,
     *,
     target: Target,
     source: str,
@@ -182,22 +184,15 @@ def load_lines(
 ) -> LoadCounts:
     """Load JSON lines, plain or gzipped, from ``stream``.
 
-    Each batch of at most ``batch_lines`` lines is one transaction. ``progress`` is called
-    with the number of lines done so far. A stream that cannot be read to its end loses
-    nothing of what could be read; its end is one line in quarantine, which says why.
+    Each batch of at most ``batch_lines`` lines is one transaction. ``progress`` is
+    called with the number of lines done so far. A stream that cannot be read to its end
+    loses nothing of what could be read; its end is one line in quarantine, which says
+    why.
     """
     create_raw_schema(connection)
     counts = LoadCounts()
-    lines = enumerate(_lines(_decompressed(stream)), start=1)
-    while batch := _take_batch(lines, batch_lines):
-        bad: list[BadLine] = []
-        counts += _load_batch(
-            connection,
-            _parsed(batch, PARSERS[target], bad),
-            bad,
-            target=target,
-            source=source,
-        )
+    for records, bad in one_ahead(_parsed_batches(stream, target, batch_lines)):
+        counts += _load_batch(connection, records, bad, target=target, source=source)
         if progress is not None:
             progress(counts.received)
     analyze_if_grown(connection, target, counts)
@@ -214,8 +209,9 @@ def load_records(
 ) -> LoadCounts:
     """Load records whose types already promise what the parser checks.
 
-    They must be of the record type of ``target``. ``analyze=False`` spares the planner's
-    statistics, for a caller that loads many parts and calls :func:`analyze` at the end.
+    They must be of the record type of ``target``. ``analyze=False`` spares the
+    planner's statistics, for a caller that loads many parts and calls :func:`analyze`
+    at the end.
     """
     counts = LoadCounts()
     for start in range(0, len(records), BATCH_LINES):
@@ -280,6 +276,20 @@ def held_simulation(connection: psycopg.Connection) -> Simulation | None:
     return None if held is None else Simulation(*held)
 
 
+def one_ahead(items: Iterable[_Item]) -> Iterator[_Item]:
+    """The same items, each made while the one before is in use.
+
+    Making them and loading them take turns at Python, but the loader mostly waits for
+    Postgres.
+    """
+    iterator = iter(items)
+    with ThreadPoolExecutor(max_workers=1) as worker:
+        coming = worker.submit(next, iterator, _END)
+        while (item := coming.result()) is not _END:
+            coming = worker.submit(next, iterator, _END)
+            yield item
+
+
 def analyze(connection: psycopg.Connection, target: Target) -> None:
     """Give the planner fresh statistics of a table."""
     _require_idle(connection)
@@ -297,20 +307,19 @@ def analyze_if_grown(
 # Reading lines
 
 
-def _decompressed(stream: BinaryIO) -> BinaryIO:
+def _decompressed(stream: io.BufferedReader) -> io.BufferedReader | gzip.GzipFile:
     """The stream itself, or what is in it if it begins like a gzip file."""
-    buffered = io.BufferedReader(stream, _CHUNK_BYTES)  # type: ignore[arg-type]
-    if buffered.peek(2)[:2] == b"\x1f\x8b":
-        return gzip.GzipFile(fileobj=buffered)  # type: ignore[return-value]
-    return buffered
+    if stream.peek(2)[:2] == b"\x1f\x8b":
+        return gzip.GzipFile(fileobj=stream)
+    return stream
 
 
-def _lines(stream: BinaryIO) -> Iterator[bytes | _Damage]:
+def _lines(stream: io.BufferedReader | gzip.GzipFile) -> Iterator[bytes | _Damage]:
     """The lines of a stream without their ends, then why it could not be read on."""
     rest = b""
     left_out = 0
     try:
-        while chunk := stream.read1(_CHUNK_BYTES):  # type: ignore[attr-defined]
+        while chunk := stream.read1(_CHUNK_BYTES):
             first, *others = chunk.split(b"\n")
             if left_out:
                 left_out += len(first)
@@ -338,6 +347,15 @@ def _whole(line: bytes, left_out: int) -> bytes | _Damage:
     )
 
 
+def _parsed_batches(
+    stream: io.BufferedReader, target: Target, batch_lines: int
+) -> Iterator[tuple[list[Record], list[BadLine]]]:
+    """The records of each batch, and the lines that are none."""
+    lines = enumerate(_lines(_decompressed(stream)), start=1)
+    while batch := _take_batch(lines, batch_lines):
+        yield _parsed(batch, PARSERS[target])
+
+
 def _take_batch(
     lines: Iterator[tuple[int, bytes | _Damage]], batch_lines: int
 ) -> list[tuple[int, bytes | _Damage]]:
@@ -353,11 +371,10 @@ def _take_batch(
 
 
 def _parsed(
-    batch: Iterable[tuple[int, bytes | _Damage]],
-    parse: Callable[[bytes], Record],
-    bad: list[BadLine],
-) -> Iterator[Record]:
-    """The records of a batch; what is none is put into ``bad``."""
+    batch: Iterable[tuple[int, bytes | _Damage]], parse: Callable[[bytes], Record]
+) -> tuple[list[Record], list[BadLine]]:
+    records: list[Record] = []
+    bad: list[BadLine] = []
     for number, line in batch:
         if isinstance(line, _Damage):
             bad.append(BadLine(number, line.payload, line.reason))
@@ -368,11 +385,10 @@ def _parsed(
         if not stripped:
             continue
         try:
-            record = parse(stripped)
+            records.append(parse(stripped))
         except LineError as error:
             bad.append(BadLine(number, line, str(error)))
-        else:
-            yield record
+    return records, bad
 
 
 # One batch, one transaction
@@ -380,18 +396,17 @@ def _parsed(
 
 def _load_batch(
     connection: psycopg.Connection,
-    records: Iterable[Record],
-    bad: list[BadLine],
+    records: Sequence[Record],
+    bad: Sequence[BadLine],
     *,
     target: Target,
     source: str,
 ) -> LoadCounts:
-    """Move one batch into its table; ``bad`` may grow while ``records`` is read."""
+    """Move one batch into its table."""
     _require_idle(connection)
     with connection.transaction():
         started_at = _clock(connection)
-        kept = _Kept()
-        _stage(connection, _without_repeats(records, target, kept), target)
+        _stage(connection, _without_repeats(records, target), target)
         # Until the end of the transaction no other loader writes this table, so what
         # is not there now is not there when the rows are moved.
         _lock(connection, target)
@@ -403,7 +418,7 @@ def _load_batch(
         quarantined = _quarantine(connection, bad, load_id, target, loaded_at)
         counts = LoadCounts(
             loaded=loaded,
-            duplicates=kept.received - loaded + len(bad) - quarantined,
+            duplicates=len(records) - loaded + len(bad) - quarantined,
             quarantined=quarantined,
         )
         _record_load(
@@ -418,22 +433,12 @@ def _load_batch(
     return counts
 
 
-@dataclass
-class _Kept:
-    """How many records came by, repeats included."""
-
-    received: int = 0
-
-
-def _without_repeats(
-    records: Iterable[Record], target: Target, kept: _Kept
-) -> Iterator[Record]:
+def _without_repeats(records: Iterable[Record], target: Target) -> Iterator[Record]:
     """The first record of each identity; of labels, the one observed last."""
     if target is Target.GROUND_TRUTH:
         latest: dict[str, Label] = {}
         for record in records:
             assert isinstance(record, Label)
-            kept.received += 1
             known = latest.get(record.prediction_id)
             if known is None or record.observed_at >= known.observed_at:
                 latest[record.prediction_id] = record
@@ -442,7 +447,6 @@ def _without_repeats(
     seen: set[object] = set()
     has_time = target is Target.PREDICTION_LOGS
     for record in records:
-        kept.received += 1
         identity = (record[0], record[3]) if has_time else record[0]  # type: ignore[misc]
         if identity not in seen:
             seen.add(identity)
@@ -545,6 +549,10 @@ def _make_partition(
                 "lock table raw.prediction_logs_default in access exclusive mode",
                 "create table {partition}"
                 " (like raw.prediction_logs including defaults)",
+                # As raw_schema.sql says of the whole; "like" does not copy it.
+                "alter table {partition}"
+                " alter column features set statistics 0,"
+                " alter column prediction set statistics 0",
                 "with moved as ("
                 "delete from raw.prediction_logs_default"
                 " where predicted_at >= {start} and predicted_at < {end} returning *"
@@ -591,13 +599,17 @@ def _storable(payload: bytes) -> str:
 
 
 def _insert_few(
-    connection: psycopg.Connection, table: str, rows: Sequence[_Row], *, source: str
+    connection: psycopg.Connection,
+    table: str,
+    rows: Sequence[NamedTuple],
+    *,
+    source: str,
 ) -> LoadCounts:
     """Insert rows of a small table, each a named tuple of its columns."""
     _require_idle(connection)
     if not rows:
         return LoadCounts()
-    columns: tuple[str, ...] = rows[0]._fields  # type: ignore[attr-defined]
+    columns: tuple[str, ...] = rows[0]._fields
     statement = sql.SQL(
         "insert into {} ({}) values ({}) on conflict do nothing"
     ).format(

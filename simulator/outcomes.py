@@ -11,25 +11,23 @@ from simulator.records import Label
 
 LATE_AFTER_MINUTES = 15
 BANDS = ("early", "on_time", "late", "very_late")
-# The last minute of each band but the last: more than ten minutes early, up to a quarter
-# of an hour late, up to an hour late.
+# The last minute of each band but the last: more than ten minutes early, up to a
+# quarter of an hour late, up to an hour late.
 _BAND_ENDS = (-11, LATE_AFTER_MINUTES, 60)
 
 
 def is_late(arrival_delay: Floats) -> list[str]:
     """``"true"`` for an arrival more than 15 minutes late, else ``"false"``."""
-    return np.where(arrival_delay > LATE_AFTER_MINUTES, "true", "false").tolist()
+    return ["true" if late else "false" for late in arrival_delay > LATE_AFTER_MINUTES]
 
 
 def band(arrival_delay: Floats) -> list[str]:
     """The band of each arrival, by its delay in minutes."""
-    return np.array(BANDS)[
-        np.searchsorted(_BAND_ENDS, arrival_delay, side="left")
-    ].tolist()
+    return [BANDS[index] for index in np.searchsorted(_BAND_ENDS, arrival_delay)]
 
 
 def _minutes(arrival_delay: Floats) -> list[str]:
-    return arrival_delay.astype(int).astype(str).tolist()
+    return [str(int(minutes)) for minutes in arrival_delay]
 
 
 def _quoted(outcome: Callable[[Floats], list[str]]) -> Callable[[Floats], list[str]]:
@@ -63,8 +61,8 @@ def labels(
 ) -> list[Label]:
     """The labels of predictions, one a flight that landed before ``known_until``.
 
-    ``known_until`` is on the clock of ``flights``, before the shift. Cancelled and diverted
-    flights have no outcome and so never a label.
+    ``known_until`` is on the clock of ``flights``, before the shift. Cancelled and
+    diverted flights have no outcome and so never a label.
     """
     # NaT is before nothing.
     known = (flights["landed_at"] < pd.Timestamp(known_until)).to_numpy()

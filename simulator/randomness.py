@@ -12,9 +12,9 @@ Days = npt.NDArray[np.int64]
 class DailyRandom:
     """Draws one number a row, each day from a generator of its own.
 
-    So a day's rows come out the same whether it is replayed alone, within a week or within
-    a year, which is what lets a later run continue an earlier one. ``days`` is the day of
-    each row, as any ascending integer.
+    So a day's rows come out the same whether it is replayed alone, within a week or
+    within a year, which is what lets a later run continue an earlier one. ``days`` is
+    the day of each row, as any ascending integer.
     """
 
     def __init__(self, seed: int, days: Days) -> None:

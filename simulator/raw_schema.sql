@@ -20,6 +20,11 @@ create table if not exists raw.prediction_logs (
     primary key (prediction_id, predicted_at)
 ) partition by range (predicted_at);
 
+-- No plan depends on what is in them, and sampling JSON is most of the cost of ANALYZE.
+alter table raw.prediction_logs
+    alter column features set statistics 0,
+    alter column prediction set statistics 0;
+
 create index if not exists prediction_logs_model_name_predicted_at_idx
     on raw.prediction_logs (model_name, predicted_at);
 
@@ -93,6 +98,10 @@ create table if not exists raw.baseline_logs (
     error text,
     loaded_at timestamptz not null default now()
 );
+
+alter table raw.baseline_logs
+    alter column features set statistics 0,
+    alter column prediction set statistics 0;
 
 create index if not exists baseline_logs_model_name_predicted_at_idx
     on raw.baseline_logs (model_name, predicted_at);

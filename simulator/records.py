@@ -6,7 +6,6 @@ accept, or a ``LineError`` whose text says what is wrong with it.
 
 import json
 import math
-import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -23,7 +22,7 @@ LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 
 _NON_FINITE = frozenset({"NaN", "Infinity", "-Infinity"})
 # orjson turns integers that do not fit 64 bits into floats; json keeps them.
-_LONG_NUMBER = re.compile(rb"\d{19}")
+_EXACT_BELOW = 2.0**63
 _MISSING = object()
 
 
@@ -81,7 +80,7 @@ class LineError(ValueError):
 
 def parse_prediction(line: bytes) -> LoggedPrediction:
     """Read a line meant for ``raw.prediction_logs``; raises ``LineError``."""
-    return LoggedPrediction(*_prediction_fields(_json_object(line)))
+    return LoggedPrediction._make(_prediction_fields(_json_object(line)))
 
 
 def parse_baseline(line: bytes) -> BaselinePrediction:
@@ -89,9 +88,8 @@ def parse_baseline(line: bytes) -> BaselinePrediction:
     content = _json_object(line)
     fields = _prediction_fields(content)
     actual = _required(content, "actual")
-    return BaselinePrediction(
-        *fields, None if actual is None else _outcome(actual, "actual")
-    )
+    outcome = None if actual is None else _outcome(actual, "actual")
+    return BaselinePrediction._make((*fields, outcome))
 
 
 def parse_label(line: bytes) -> Label:
@@ -139,21 +137,34 @@ def _prediction_fields(content: dict[str, Any]) -> tuple[Any, ...]:
 def _json_object(line: bytes) -> dict[str, Any]:
     if len(line) > MAX_LINE_BYTES:
         raise LineError(f"the line is longer than {MAX_LINE_BYTES} bytes")
-    content: Any = _MISSING
-    if _LONG_NUMBER.search(line) is None:
-        try:
-            content = orjson.loads(line)
-        except orjson.JSONDecodeError:
-            # NaN, a lone surrogate, a number out of range, or no JSON at all: the slow
-            # reader knows which.
-            content = _MISSING
-    if content is _MISSING:
+    try:
+        content = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        # NaN, a lone surrogate, a number out of range, or no JSON at all: the slow
+        # reader knows which.
         content = _json_by_the_slow_reader(line)
-    elif b"\\u0000" in line:
-        _refuse_unstorable_text(content)
+    else:
+        if b"\\u0000" in line:
+            _refuse_unstorable_text(content)
+        if type(content) is dict and _has_long_number(content):
+            content = _json_by_the_slow_reader(line)
     if type(content) is not dict:
         raise LineError(f"the line must be a JSON object, not {_kind(content)}")
     return content
+
+
+def _has_long_number(content: dict[str, Any]) -> bool:
+    """Whether an integer that will be kept may have lost digits."""
+    features = content.get("features")
+    if type(features) is dict:
+        for value in features.values():
+            if type(value) is float and not -_EXACT_BELOW < value < _EXACT_BELOW:
+                return True
+    for key in ("prediction", "actual"):
+        value = content.get(key)
+        if type(value) is float and not -_EXACT_BELOW < value < _EXACT_BELOW:
+            return True
+    return False
 
 
 def _json_by_the_slow_reader(line: bytes) -> Any:

@@ -4,16 +4,18 @@ The models are trained on the first four weeks of 2013, validated on the next th
 serve from then on. A shifted replay is moved by whole weeks, so that weekdays stay
 weekdays, and ends yesterday (UTC): the first run of a warehouse fixes the shift, serves
 ``weeks`` weeks and the zero to six days that are left until yesterday. Every later run
-continues that simulation, with the same shift, until the yesterday of its own day. What is
-there already comes out identical and is dropped as a duplicate.
+continues that simulation, with the same shift, until the yesterday of its own day. What
+is there already comes out identical and is dropped as a duplicate.
 """
 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import cast
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import psycopg
 
@@ -21,7 +23,7 @@ from simulator import loading
 from simulator.flights import END_OF_DATA, FEATURES, FIRST_DAY, FlightHistory
 from simulator.loading import Deployment, LoadCounts, SimulatedIncident, Simulation
 from simulator.outcomes import actuals, labels
-from simulator.randomness import DailyRandom
+from simulator.randomness import DailyRandom, Floats
 from simulator.records import BaselinePrediction, LoggedPrediction, Record, Target
 from simulator.scenarios import Incident, Scenario, Traffic, incident_rows, suffer
 from simulator.serving import (
@@ -54,9 +56,9 @@ class ReplayError(ValueError):
 class ReplayOptions:
     """What to replay.
 
-    ``weeks`` are served after the training, 1 to 45. ``end_date`` is the last day served,
-    on the shifted clock if ``is_shifted``; by default yesterday, or what ``weeks`` says if
-    not shifted.
+    ``weeks`` are served after the training, 1 to 45. ``end_date`` is the last day
+    served, on the shifted clock if ``is_shifted``; by default yesterday, or what
+    ``weeks`` says if not shifted.
     """
 
     scenario: Scenario
@@ -70,8 +72,8 @@ class ReplayOptions:
 class Plan:
     """A replay whose days are settled.
 
-    ``served_until`` is exclusive. Both times are on the clock of 2013; ``shift`` leads to
-    the clock that the warehouse sees.
+    ``served_until`` is exclusive. Both times are on the clock of 2013; ``shift`` leads
+    to the clock that the warehouse sees.
     """
 
     scenario: Scenario
@@ -138,8 +140,8 @@ def plan_replay(
 ) -> Plan:
     """Settle the days of a replay.
 
-    ``held`` is the simulation that the warehouse has already. Raises ``ReplayError`` when
-    it is another one, or when there is no day to serve.
+    ``held`` is the simulation that the warehouse has already. Raises ``ReplayError``
+    when it is another one, or when there is no day to serve.
     """
     if not 1 <= options.weeks <= MAX_WEEKS:
         raise ReplayError(f"--weeks is {options.weeks}; give 1 to {MAX_WEEKS}.")
@@ -183,16 +185,16 @@ def _other_simulation(held: Simulation) -> str:
     clock = "shifted" if held.is_shifted else "unshifted"
     return (
         f"The warehouse already holds a {clock} simulation with seed {held.seed} and "
-        f"scenario {held.scenario!r}, which another would corrupt; repeat its options to "
-        "continue it, or use a fresh database."
+        f"scenario {held.scenario!r}, which another would corrupt; repeat its options "
+        "to continue it, or use a fresh database."
     )
 
 
 def replay(plan: Plan, history: FlightHistory) -> Iterator[Part]:
     """Every row of a replay, in order of time as far as tables allow.
 
-    Training and scoring happen on the way. The same plan gives the same rows, and a plan
-    that ends later gives the same and more.
+    Training and scoring happen on the way. The same plan gives the same rows, and a
+    plan that ends later gives the same and more.
     """
     first = {
         name: _trained(name, FIRST_VERSION, plan.served_from, plan, history)
@@ -248,8 +250,8 @@ def simulate(
 
     ``progress`` is called with the rows done and the rows to do. ``connection`` must be
     outside of a transaction. Raises ``ReplayError`` when the warehouse holds another
-    simulation, and ``psycopg.Error`` when it fails; what was committed by then stays, and
-    the next run completes it.
+    simulation, and ``psycopg.Error`` when it fails; what was committed by then stays,
+    and the next run completes it.
     """
     began = time.perf_counter()
     loading.create_raw_schema(connection)
@@ -265,7 +267,7 @@ def simulate(
     loading_seconds = 0.0
     done = 0
     expected = expected_rows(plan, history)
-    for part in replay(plan, history):
+    for part in loading.one_ahead(replay(plan, history)):
         started = time.perf_counter()
         loaded = _load(connection, part, source=source)
         loading_seconds += time.perf_counter() - started
@@ -304,12 +306,14 @@ def expected_rows(plan: Plan, history: FlightHistory) -> int:
 
 def _load(connection: psycopg.Connection, part: Part, *, source: str) -> LoadCounts:
     if part.target == _DEPLOYMENTS:
-        return loading.load_deployments(connection, part.rows, source=source)  # type: ignore[arg-type]
+        deployments = cast(Sequence[Deployment], part.rows)
+        return loading.load_deployments(connection, deployments, source=source)
     if part.target == _INCIDENTS:
-        return loading.load_simulated_incidents(connection, part.rows, source=source)  # type: ignore[arg-type]
+        incidents = cast(Sequence[SimulatedIncident], part.rows)
+        return loading.load_simulated_incidents(connection, incidents, source=source)
     return loading.load_records(
         connection,
-        part.rows,  # type: ignore[arg-type]
+        cast(Sequence[Record], part.rows),
         target=Target(part.target),
         source=source,
         analyze=False,
@@ -484,20 +488,22 @@ def _sound_traffic(
     """Requests to the first version of a model on a day without incidents."""
     random = _daily_random(flights, plan)
     failed = random.uniform(f"errors of {model.name}") < ERROR_RATE
+    error = np.full(len(flights), None, dtype=object)
+    error[failed] = "worker restarted"
     return Traffic(
         model_name=model.name,
-        since_start=pd.TimedeltaIndex(asked_at - pd.Timestamp(plan.served_from)),
+        since_start=(asked_at - pd.Timestamp(plan.served_from)).to_numpy(),
         features=features,
         model_version=np.full(len(flights), FIRST_VERSION, dtype=object),
         latency_ms=latencies(model, flights["scheduled_hour"].to_numpy(), random),
         status_code=np.where(failed, 500, 200),
-        error=np.where(failed, "worker restarted", None),
+        error=error,
     )
 
 
 def _predictions(
     traffic: Traffic, models: dict[tuple[str, str], Model]
-) -> "np.ndarray[tuple[int], np.dtype[np.object_]]":
+) -> npt.NDArray[np.object_]:
     """What each version answers to its requests; None to those that failed."""
     predictions = np.full(len(traffic.features), None, dtype=object)
     answered = traffic.status_code < 500
@@ -511,7 +517,7 @@ def _predictions(
 
 def _daily_random(flights: pd.DataFrame, plan: Plan) -> DailyRandom:
     days = (flights["departed_at"] - pd.Timestamp(FIRST_DAY)).dt.days
-    return DailyRandom(plan.seed, days.to_numpy())
+    return DailyRandom(plan.seed, days.to_numpy().astype(np.int64))
 
 
 def _prediction_ids(prefix: str, flights: pd.DataFrame, shift: timedelta) -> list[str]:
@@ -530,7 +536,7 @@ def _prediction_ids(prefix: str, flights: pd.DataFrame, shift: timedelta) -> lis
 
 
 def _milliseconds(
-    values: "np.ndarray[tuple[int], np.dtype[np.float64]]",
+    values: Floats,
 ) -> list[float]:
     rounded: list[float] = np.round(values, 3).tolist()
     return rounded

@@ -1,8 +1,9 @@
 """Named incidents that a replay suffers, each a function over the traffic of one model.
 
 A scenario file holds ``name`` and a list of ``incidents``. Every incident has ``id``,
-``kind``, ``start`` and ``duration`` (times such as ``12d 6h 30m``, counted from the first
-instant that is served), a ``model`` unless all are meant, and the keys of its kind:
+``kind``, ``start`` and ``duration`` (times such as ``12d 6h 30m``, counted from the
+first instant that is served), a ``model`` unless all are meant, and the keys of its
+kind:
 
 ``nulls``
     ``column`` is null in a ``share`` of requests.
@@ -16,8 +17,8 @@ instant that is served), a ``model`` unless all are meant, and the keys of its k
     A ``share`` of requests fails with status 503 after a timeout.
 ``bad_deployment``
     ``version`` of ``model`` serves ``canary_share`` of the requests for
-    ``canary_duration``, then all, then is rolled back. It validated well, but its service
-    multiplies the numerical ``column`` by ``factor`` before it predicts.
+    ``canary_duration``, then all, then is rolled back. It validated well, but its
+    service multiplies the numerical ``column`` by ``factor`` before it predicts.
 """
 
 import hashlib
@@ -109,12 +110,12 @@ class Traffic:
     """The requests to one model, in order of time.
 
     ``features`` has the thirteen columns that are logged. ``model_version``,
-    ``latency_ms``, ``status_code`` and ``error`` are arrays of the same length, and so is
-    ``since_start``, the time since the first served instant.
+    ``latency_ms``, ``status_code`` and ``error`` are arrays of the same length, and so
+    is ``since_start``, the time since the first served instant.
     """
 
     model_name: str
-    since_start: "pd.TimedeltaIndex"
+    since_start: npt.NDArray[np.timedelta64]
     features: pd.DataFrame
     model_version: npt.NDArray[np.object_]
     latency_ms: npt.NDArray[np.float64]
@@ -134,18 +135,22 @@ def suffer(traffic: Traffic, scenario: Scenario, random: DailyRandom) -> Traffic
         if not incident.touches(traffic.model_name):
             continue
         since = traffic.since_start
-        during = np.asarray((since >= incident.start) & (since < incident.end))
+        during = (since >= _exactly(incident.start)) & (since < _exactly(incident.end))
         if not during.any():
             continue
         draws = random.uniform(f"incident {incident.id}")
         share = np.full(len(since), incident.share)
         if incident.kind == "bad_deployment":
-            in_canary = np.asarray(since < incident.start + incident.canary_duration)
-            share[in_canary] = incident.canary_share
+            canary_end = incident.start + incident.canary_duration
+            share[since < _exactly(canary_end)] = incident.canary_share
         traffic = _KINDS[incident.kind].effect(
             traffic, incident, during & (draws < share)
         )
     return traffic
+
+
+def _exactly(span: timedelta) -> np.timedelta64:
+    return np.timedelta64(span // timedelta(microseconds=1), "us")
 
 
 def incident_rows(
@@ -218,7 +223,9 @@ def _outage(traffic: Traffic, incident: Incident, chosen: Chosen) -> Traffic:
 def _bad_deployment(traffic: Traffic, incident: Incident, chosen: Chosen) -> Traffic:
     return replace(
         traffic,
-        model_version=np.where(chosen, incident.version, traffic.model_version),
+        model_version=np.where(
+            chosen, cast(str, incident.version), traffic.model_version
+        ),
     )
 
 
@@ -356,8 +363,8 @@ def named_scenario(name: str) -> Scenario:
 def parse_scenario(text: str, *, place: str) -> Scenario:
     """Read a scenario; ``place`` is what messages call its file.
 
-    Raises ``ScenarioError`` with a sentence that names the file, the incident and what to
-    write instead.
+    Raises ``ScenarioError`` with a sentence that names the file, the incident and what
+    to write instead.
     """
     try:
         content = yaml.safe_load(text)

@@ -14,7 +14,7 @@ from sklearn.linear_model import Ridge
 from sklearn.metrics import accuracy_score, mean_absolute_error, roc_auc_score
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from simulator.flights import CATEGORICAL_FEATURES, FEATURES, NUMERICAL_FEATURES
 from simulator.outcomes import band, is_late
@@ -44,9 +44,9 @@ class TrainingError(ValueError):
 class Model:
     """A trained version of a model.
 
-    ``busyness`` is the share of its busiest hour's traffic that each scheduled hour sees,
-    by hour. ``serving_factors`` multiply features between the log and the pipeline: none
-    for a sound version, a bug for a bad one.
+    ``busyness`` is the share of its busiest hour's traffic that each scheduled hour
+    sees, by hour. ``serving_factors`` multiply features between the log and the
+    pipeline: none for a sound version, a bug for a bad one.
     """
 
     name: str
@@ -95,13 +95,14 @@ def train(name: str, version: str, flights: pd.DataFrame, *, seed: int) -> Model
             "it needs 1000."
         )
     arrival_delay = landed["arrival_delay"].to_numpy()
-    target: Any = {
-        "flight_delay": lambda: arrival_delay,
-        "flight_delayed": lambda: is_late(arrival_delay),
-        "flight_delay_band": lambda: band(arrival_delay),
-    }[name]()
-    pipeline = _regressor() if name == "flight_delay" else _classifier(seed)
-    # Sums in an order that depends on the number of cores would differ in the last digit.
+    target: Any
+    if name == "flight_delay":
+        pipeline, target = _regressor(), arrival_delay
+    else:
+        outcome = is_late if name == "flight_delayed" else band
+        pipeline, target = _classifier(seed), outcome(arrival_delay)
+    # Sums in an order that depends on the number of cores would differ in the last
+    # digit.
     with threadpool_limits(1):
         pipeline.fit(landed[list(FEATURES)], target)
     departures = np.bincount(flights["scheduled_hour"].astype(int), minlength=24)
@@ -140,7 +141,8 @@ def latencies(model: Model, scheduled_hours: Floats, random: DailyRandom) -> Flo
     """Milliseconds to answer each request: lognormal, slower in busy hours."""
     load = 1 + _LATENCY_UNDER_LOAD * model.busyness[scheduled_hours.astype(int)]
     spread = np.exp(_LATENCY_SIGMA * random.normal(f"latency of {model.name}"))
-    return _MEDIAN_LATENCY_MS[model.name] * load * spread
+    milliseconds: Floats = _MEDIAN_LATENCY_MS[model.name] * load * spread
+    return milliseconds
 
 
 def features_as_json(flights: pd.DataFrame) -> list[str]:
