@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import psycopg
 from psycopg import sql
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from orchestration import warehouse
 from orchestration.errors import WarehouseError
@@ -105,7 +106,12 @@ def evaluate_days(
         raise ValueError(f"no such monitors: {', '.join(sorted(unknown))}")
     total = sum(len(set(asked)) for asked in days.values())
     outcomes: list[DayOutcome] = []
-    with warehouse.connect(settings, autocommit=True) as connection:
+    with (
+        warehouse.connect(settings, autocommit=True) as connection,
+        # SciPy's dot products are short: handing them to threads costs more than it
+        # saves, and when the cores are busy, ten times as much.
+        threadpool_limits(limits=1),
+    ):
         _prepare_tables(connection)
         # Before any sample is read: what arrives meanwhile makes the day stale again.
         fingerprints = _fingerprints(connection, options)

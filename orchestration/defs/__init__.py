@@ -1,0 +1,1 @@
+"""Dagster objects only; what they do is done elsewhere in the package."""

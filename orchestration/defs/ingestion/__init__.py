@@ -1,0 +1,1 @@
+"""What arrives: the raw tables."""

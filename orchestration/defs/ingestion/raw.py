@@ -1,0 +1,137 @@
+"""The raw tables, under the keys that dbt gives its sources, so that lineage joins.
+
+In a warehouse of your own your services fill them: Dagster only watches. In the
+embedded one nobody does, and the simulator can: only there is it an asset, so that no
+click can mix simulated flights into real predictions.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from orchestration import warehouse
+from orchestration.defs.transformation.dbt import MANIFEST, LayerTranslator
+
+IS_SIMULATED = warehouse.settings(os.environ) == warehouse.embedded_settings(
+    warehouse.home(os.environ)
+)
+
+_TRANSLATOR = LayerTranslator()
+
+# Evidently's results are a source too, but one that this project writes.
+_SOURCES: Mapping[dg.AssetKey, Mapping[str, Any]] = {
+    _TRANSLATOR.get_asset_key(source): source
+    for source in MANIFEST["sources"].values()
+    if source["source_name"] != "evidently"
+}
+
+# Works of statistics alone: no table is read.
+_ACTIVITY = """
+    select
+        coalesce(sum(n_live_tup), 0)::bigint as row_count,
+        coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::bigint as change_count
+    from pg_stat_user_tables
+    where relid in (select relid from pg_partition_tree(to_regclass(%s)))
+"""
+
+
+class SimulationConfig(dg.Config):
+    """What to replay; run again, it adds the days that are missing."""
+
+    weeks: int = Field(default=8, ge=1, description="Weeks served after the training.")
+    seed: int = Field(default=13, ge=0, description="The same seed, the same rows.")
+    scenario: str = Field(
+        default="default", description="What goes wrong: default, none, or a YAML file."
+    )
+    shift: bool = Field(
+        default=True, description="Move 2013 so that it ends yesterday, or leave it."
+    )
+
+
+def _specs() -> list[dg.AssetSpec]:
+    # In a list of the module, Dagster would find them a second time.
+    return [
+        dg.AssetSpec(
+            key,
+            description=source["description"],
+            group_name=source["source_name"],
+            kinds={"postgres"},
+        )
+        for key, source in sorted(_SOURCES.items())
+    ]
+
+
+def _simulated() -> dg.AssetsDefinition:
+    @dg.multi_asset(name="simulated_traffic", specs=_specs())
+    def simulated_traffic(
+        context: dg.AssetExecutionContext, config: SimulationConfig
+    ) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
+        """Real flights of 2013, served through three models as if they were today's."""
+        # scikit-learn takes seconds to import.
+        from simulator.flights import data_directory, read_flights
+        from simulator.replay import ReplayOptions, simulate
+        from simulator.scenarios import named_scenario
+
+        options = ReplayOptions(
+            scenario=named_scenario(config.scenario),
+            weeks=config.weeks,
+            seed=config.seed,
+            is_shifted=config.shift,
+        )
+        settings = warehouse.settings(os.environ)
+        with warehouse.connect(settings, autocommit=True) as connection:
+            result = simulate(
+                connection,
+                options,
+                read_flights(data_directory()),
+                now=datetime.now(UTC),
+            )
+        context.log.info(f"Served {result.served_from} to {result.served_until}.")
+        for key, source in sorted(_SOURCES.items()):
+            counts = result.counts.get(source["identifier"])
+            yield dg.MaterializeResult(
+                key,
+                metadata={
+                    "received_count": counts.received,
+                    "loaded_count": counts.loaded,
+                    "duplicate_count": counts.duplicates,
+                    "quarantined_count": counts.quarantined,
+                }
+                if counts is not None
+                else {},
+            )
+
+    return simulated_traffic
+
+
+def _observed() -> dg.AssetsDefinition:
+    @dg.multi_observable_source_asset(  # type: ignore[untyped-decorator]
+        name="raw_tables", specs=_specs(), can_subset=True
+    )
+    def raw_tables(
+        context: dg.AssetExecutionContext,
+    ) -> Iterator[dg.ObserveResult]:
+        """How many rows the tables have, by Postgres's own statistics."""
+        settings = warehouse.settings(os.environ)
+        with warehouse.connect(settings, autocommit=True) as connection:
+            for key in sorted(context.selected_asset_keys):
+                source = _SOURCES[key]
+                row = connection.execute(
+                    _ACTIVITY, [f'"{source["schema"]}"."{source["identifier"]}"']
+                ).fetchone()
+                row_count, change_count = row or (0, 0)
+                yield dg.ObserveResult(
+                    key,
+                    data_version=dg.DataVersion(str(change_count)),
+                    metadata={"estimated_row_count": row_count},
+                )
+
+    assets: dg.AssetsDefinition = raw_tables
+    return assets
+
+
+raw_assets = _simulated() if IS_SIMULATED else _observed()
