@@ -139,15 +139,20 @@ def settings(environ: Mapping[str, str]) -> ConnectionSettings:
 
     Nothing is connected to. Raises ``WarehouseError`` if a variable can't be read.
     """
+    local = embedded_settings(home(environ))
     url = environ.get("DRIFTLINE_DATABASE_URL")
-    if url:
-        return _settings_of_url(url, environ)
     chosen = [name for name in _SELECTING_VARIABLES if environ.get(name)]
-    if chosen:
-        return _settings_of_parameters(
+    if url:
+        found = _settings_of_url(url, environ)
+    elif chosen:
+        found = _settings_of_parameters(
             _parameters_of_service(environ), environ, source=", ".join(chosen)
         )
-    return embedded_settings(home(environ))
+    else:
+        return local
+    # As after `eval "$(driftline env)"`: named or not, it is the embedded server.
+    same = (found.host, found.port, found.dbname) == (local.host, local.port, DATABASE)
+    return replace(found, source=local.source) if same else found
 
 
 def embedded_settings(home: Path) -> ConnectionSettings:

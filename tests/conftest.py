@@ -9,12 +9,17 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import hypothesis
 import pytest
 from psycopg import sql
 
 from orchestration import warehouse
 from orchestration.environment import subprocess_environment
 from orchestration.warehouse import ConnectionSettings
+
+# The same examples in every run, however slow the machine.
+hypothesis.settings.register_profile("driftline", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("driftline")
 
 _numbers = itertools.count(1)
 

@@ -84,7 +84,7 @@ def _print_state(settings: warehouse.ConnectionSettings, *, note: str) -> None:
     if settings.is_embedded and (
         port := warehouse.tcp_port(warehouse.home(os.environ))
     ):
-        table.add_row("", f"127.0.0.1:{port}")
+        table.add_row("", f"127.0.0.1:{port}, for roles that have a password")
     table.add_row("Database", f"{settings.dbname}, {row[0] if row else 'unknown size'}")
     console = Console(highlight=False)
     console.print(table)

@@ -125,6 +125,17 @@ def test_variables_that_only_say_who_leave_the_embedded_server() -> None:
     assert (found.user, found.password) == ("postgres", None)
 
 
+def test_variables_that_lead_to_the_embedded_server_are_no_other_warehouse() -> None:
+    embedded = warehouse.settings({})
+    for variables in (
+        embedded.environ(),
+        {"DRIFTLINE_DATABASE_URL": embedded.url()},
+    ):
+        assert warehouse.settings(variables).is_embedded
+    elsewhere = replace(embedded, dbname="logs")
+    assert not warehouse.settings(elsewhere.environ()).is_embedded
+
+
 def test_empty_variables_count_as_unset() -> None:
     assert warehouse.settings({"DRIFTLINE_DATABASE_URL": "", "PGHOST": ""}).is_embedded
 

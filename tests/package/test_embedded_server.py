@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +23,9 @@ from orchestration import embedded, warehouse
 from orchestration.embedded import Machine
 from orchestration.warehouse import ConnectionSettings, WarehouseError
 
-DRIFTLINE = Path(sys.executable).with_name("driftline")
+# The command: its arguments, then variables by name.
+Driftline = Callable[..., subprocess.CompletedProcess[str]]
+
 PASSWORD = "s3cret/of:ada@%"
 
 
@@ -44,25 +46,6 @@ def taken_port() -> Iterator[int]:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         yield listener.getsockname()[1]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def driftline(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run the command as a shell would, with 100 columns."""
-    return subprocess.run(
-        [DRIFTLINE, *arguments],
-        env={**os.environ, "COLUMNS": "100", **variables},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
 
 
 @contextmanager
@@ -202,7 +185,7 @@ def test_starting_again_changes_nothing(home: Path) -> None:
 def test_several_starts_at_once_make_one_server(home: Path) -> None:
     processes = [
         subprocess.Popen(
-            [DRIFTLINE, "up"],
+            [Path(sys.executable).with_name("driftline"), "up"],
             env={**os.environ, "DRIFTLINE_HOME": str(home)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -215,7 +198,9 @@ def test_several_starts_at_once_make_one_server(home: Path) -> None:
     assert count_servers(home) == 1
 
 
-def test_a_path_too_long_for_a_socket_is_no_obstacle(home: Path) -> None:
+def test_a_path_too_long_for_a_socket_is_no_obstacle(
+    home: Path, driftline: Driftline
+) -> None:
     long_home = home.parent / ("long" * 30)
     try:
         settings = warehouse.start(long_home, durable=False)
@@ -267,7 +252,9 @@ def test_lock_files_that_name_an_unrelated_process_are_stale(home: Path) -> None
     warehouse.connect(warehouse.start(home, durable=False)).close()
 
 
-def test_on_a_port_it_asks_for_a_password_and_keeps_its_socket(home: Path) -> None:
+def test_on_a_port_it_asks_for_a_password_and_keeps_its_socket(
+    home: Path, free_port: Callable[[], int], driftline: Driftline
+) -> None:
     port = free_port()
     settings = warehouse.start(home, port=port, durable=False)
     assert warehouse.tcp_port(home) == port
@@ -413,7 +400,7 @@ def test_the_oldest_supported_server_will_do(
     ],
 )
 def test_a_server_that_cannot_be_reached_is_one_sentence(
-    variables: dict[str, str], told: str
+    variables: dict[str, str], told: str, driftline: Driftline
 ) -> None:
     completed = driftline("up", **variables)
     assert completed.returncode == 1

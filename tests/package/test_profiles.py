@@ -2,12 +2,11 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 from argparse import Namespace
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,13 +27,6 @@ from orchestration.warehouse import ConnectionSettings
 DBT = Path(sys.executable).with_name("dbt")
 PROFILES = Path(__file__).parents[2] / "dbt_project" / "profiles.yml"
 PASSWORD = "s3cret/of:ada@%41é{{ 1 }}"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def render(
@@ -143,7 +135,7 @@ def test_without_a_working_directory_dbt_names_what_is_missing() -> None:
 
 
 @pytest.fixture(scope="module")
-def checkout() -> Iterator[Path]:
+def checkout(free_port: Callable[[], int]) -> Iterator[Path]:
     """A checkout with the profile and a running embedded server, but no models."""
     base = Path(tempfile.mkdtemp(prefix="driftline-test-"))
     project = base / "dbt_project"
