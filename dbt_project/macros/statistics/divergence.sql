@@ -1,9 +1,3 @@
-{#- A share for divergences: empty bins count as 0.0001, so that no logarithm is infinite. -#}
-{% macro floored_share(bin_count, total) -%}
-    greatest({{ bin_count }}::double precision / {{ total }}, 0.0001)
-{%- endmacro %}
-
-
 {#-
     Quantile of 99 % of the chi-squared distribution by Wilson and Hilferty's cube (PNAS 1931),
     within 1 % of the exact one from 2 degrees of freedom on, 5 % below.

@@ -1,64 +1,25 @@
 {#-
-    Rows of outcome statistics for the windows of this run, rolled up, and for the baseline as a
-    window of its own grain, so that one formula serves both. `measures` maps names to aggregate
-    expressions over `statistics`, `keys` are further columns to group by.
+    Outcome statistics of the windows of this run, rolled up, and of the baseline as a window of
+    its own grain, so that one formula serves both. Like `rolled_up` with the segment.
 -#}
-{% macro windows_and_baseline(relation, measures, keys=[]) %}
-    select
-        refreshed.monitor,
-        versions.model_version,
-        statistics.segment,
-        statistics.segment_value,
-        refreshed.grain,
-        refreshed.window_start
-        {%- for key in keys %},
-        statistics.{{ key }}
-        {%- endfor %}
-        {%- for name, expression in measures.items() %},
-        {{ expression }} as {{ name }}
-        {%- endfor %}
-
-    from {{ rolled_up(relation) }}
-
-    group by
-        refreshed.monitor,
-        versions.model_version,
-        statistics.segment,
-        statistics.segment_value,
-        refreshed.grain,
-        refreshed.window_start
-        {%- for key in keys %},
-        statistics.{{ key }}
-        {%- endfor %}
+{% macro windows_and_baseline(statistics, columns) %}
+    {{- rolled_up(statistics, 'outcomes', ['segment', 'segment_value'] + columns) }}
 
     union all
 
     select
-        statistics.monitor,
-        statistics.model_version,
-        statistics.segment,
-        statistics.segment_value,
-        statistics.grain,
-        statistics.window_start
-        {%- for key in keys %},
-        statistics.{{ key }}
-        {%- endfor %}
-        {%- for name, expression in measures.items() %},
-        {{ expression }} as {{ name }}
+        monitor,
+        model_version,
+        grain,
+        window_start,
+        window_start as window_end,
+        segment,
+        segment_value
+        {%- for column in columns %},
+        {{ column }}
         {%- endfor %}
 
-    from {{ relation }} as statistics
+    from {{ statistics }}
 
-    where statistics.grain = 'baseline'
-
-    group by
-        statistics.monitor,
-        statistics.model_version,
-        statistics.segment,
-        statistics.segment_value,
-        statistics.grain,
-        statistics.window_start
-        {%- for key in keys %},
-        statistics.{{ key }}
-        {%- endfor %}
+    where grain = 'baseline'
 {% endmacro %}

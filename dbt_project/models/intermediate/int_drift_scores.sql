@@ -38,35 +38,28 @@ reference_counts as (
 
 ),
 
-refreshed as (
-    {{ refreshed_windows('outcomes', ref('int_column_bins')) }}
+rolled_up_counts as (
+    {{ rolled_up('window_counts', 'outcomes', ['column_name', 'role', 'bin', 'bin_count']) }}
 ),
 
 observed as (
 
     select
-        refreshed.monitor,
-        versions.model_version,
-        refreshed.grain,
-        refreshed.window_start,
-        refreshed.window_end,
-        statistics.column_name,
-        statistics.bin,
-        sum(statistics.bin_count) as bin_count
+        monitor,
+        model_version,
+        grain,
+        window_start,
+        window_end,
+        column_name,
+        bin,
+        sum(bin_count) as bin_count
 
-    from {{ rolled_up('window_counts') }}
+    from rolled_up_counts
 
     -- A label that is not there yet says nothing of the labels.
-    where not (statistics.role = 'actual' and statistics.bin = {{ null_bin() }})
+    where not (role = 'actual' and bin = {{ null_bin() }})
 
-    group by
-        refreshed.monitor,
-        versions.model_version,
-        refreshed.grain,
-        refreshed.window_start,
-        refreshed.window_end,
-        statistics.column_name,
-        statistics.bin
+    group by monitor, model_version, grain, window_start, window_end, column_name, bin
 
 ),
 
@@ -89,9 +82,7 @@ samples as (
         observed.window_start,
         observed.window_end,
         observed.column_name,
-        coalesce(baseline_versions.model_version, monitors.reference_version) as baseline_version,
-        monitors.minimum_sample,
-        sum(observed.bin_count) as sample_count
+        coalesce(min(baseline_versions.model_version), min(monitors.reference_version)) as baseline_version
 
     from observed
 
@@ -109,77 +100,107 @@ samples as (
         observed.grain,
         observed.window_start,
         observed.window_end,
-        observed.column_name,
-        coalesce(baseline_versions.model_version, monitors.reference_version),
-        monitors.minimum_sample
+        observed.column_name
 
 ),
 
-baseline_counts as (
+expected as (
 
     select
-        monitor,
-        model_version,
-        column_name,
-        bin,
-        bin_count,
-        sum(bin_count) over (partition by monitor, model_version, column_name) as sample_count,
-        sum(bin_count) filter (where bin >= 0) over (partition by monitor, model_version, column_name) as number_count
+        versions.monitor,
+        versions.model_version,
+        bins.column_name,
+        bins.kind,
+        bins.role,
+        bins.bin,
+        bins.coarse_bin,
+        case
+            when bins.role = 'actual' and bins.bin = {{ null_bin() }} then 0
+            else coalesce(reference_counts.bin_count, 0)
+        end as baseline_bin_count
 
-    from reference_counts
+    from bins
 
-    where not (role = 'actual' and bin = {{ null_bin() }})
+    inner join (
+        select monitor, model_version from baseline_versions
+        union
+        select monitor, reference_version from monitors
+    ) as versions
+        on bins.monitor = versions.monitor
 
-),
-
-baseline_samples as (
-
-    select distinct
-        monitor,
-        model_version,
-        column_name,
-        sample_count
-    from baseline_counts
+    left join reference_counts
+        on
+            bins.monitor = reference_counts.monitor
+            and versions.model_version = reference_counts.model_version
+            and bins.column_name = reference_counts.column_name
+            and bins.bin = reference_counts.bin
 
 ),
 
 -- One row per window, column and bin, also where either side is empty.
-paired as (
+both_sides as (
+
+    select
+        monitor,
+        model_version,
+        grain,
+        window_start,
+        window_end,
+        column_name,
+        bin,
+        null::text as kind,
+        null::text as role,
+        null::integer as coarse_bin,
+        bin_count,
+        0 as baseline_bin_count
+
+    from observed
+
+    union all
 
     select
         samples.monitor,
         samples.model_version,
         samples.grain,
         samples.window_start,
+        samples.window_end,
         samples.column_name,
-        bins.kind,
-        bins.bin,
-        bins.coarse_bin,
-        coalesce(observed.bin_count, 0) as bin_count,
-        coalesce(baseline_counts.bin_count, 0) as baseline_bin_count
+        expected.bin,
+        expected.kind,
+        expected.role,
+        expected.coarse_bin,
+        0 as bin_count,
+        expected.baseline_bin_count
 
     from samples
 
-    inner join bins
+    inner join expected
         on
-            samples.monitor = bins.monitor
-            and samples.column_name = bins.column_name
+            samples.monitor = expected.monitor
+            and samples.baseline_version is not distinct from expected.model_version
+            and samples.column_name = expected.column_name
 
-    left join observed
-        on
-            samples.monitor = observed.monitor
-            and samples.model_version = observed.model_version
-            and samples.grain = observed.grain
-            and samples.window_start = observed.window_start
-            and samples.column_name = observed.column_name
-            and bins.bin = observed.bin
+),
 
-    left join baseline_counts
-        on
-            samples.monitor = baseline_counts.monitor
-            and samples.baseline_version = baseline_counts.model_version
-            and samples.column_name = baseline_counts.column_name
-            and bins.bin = baseline_counts.bin
+paired as (
+
+    select
+        monitor,
+        model_version,
+        grain,
+        window_start,
+        window_end,
+        column_name,
+        bin,
+        max(kind) as kind,
+        max(role) as role,
+        max(coarse_bin) as coarse_bin,
+        sum(bin_count) as bin_count,
+        sum(baseline_bin_count) as baseline_bin_count
+
+    from both_sides
+
+    group by monitor, model_version, grain, window_start, window_end, column_name, bin
 
 ),
 
@@ -192,56 +213,50 @@ totals as (
         sum(bin_count) filter (where bin >= 0) over by_column as number_count,
         sum(baseline_bin_count) filter (where bin >= 0) over by_column as baseline_number_count,
         sum(bin_count) filter (where bin >= 0) over up_to_bin as count_up_to,
-        sum(baseline_bin_count) filter (where bin >= 0) over up_to_bin as baseline_count_up_to
+        sum(baseline_bin_count) filter (where bin >= 0) over up_to_bin as baseline_count_up_to,
+        sum(bin_count) over by_coarse_bin as coarse_count,
+        sum(baseline_bin_count) over by_coarse_bin as baseline_coarse_count,
+        row_number() over (
+            partition by monitor, model_version, grain, window_start, column_name, coarse_bin order by bin
+        ) as place_in_coarse_bin
 
     from paired
 
     window
         by_column as (partition by monitor, model_version, grain, window_start, column_name),
-        up_to_bin as (partition by monitor, model_version, grain, window_start, column_name order by bin)
+        up_to_bin as (partition by monitor, model_version, grain, window_start, column_name order by bin),
+        by_coarse_bin as (partition by monitor, model_version, grain, window_start, column_name, coarse_bin)
 
 ),
 
-coarse_shares as (
+shares as (
 
     select
-        monitor,
-        model_version,
-        grain,
-        window_start,
-        column_name,
-        coarse_bin,
-        sum(bin_count)::double precision / nullif(min(sample_count), 0) as share,
-        sum(baseline_bin_count)::double precision / nullif(min(baseline_sample_count), 0) as baseline_share,
-        {{ floored_share('sum(bin_count)', 'nullif(min(sample_count), 0)') }} as floored,
-        {{ floored_share('sum(baseline_bin_count)', 'nullif(min(baseline_sample_count), 0)') }} as baseline_floored
+        *,
+        place_in_coarse_bin = 1 and coarse_count + baseline_coarse_count > 0 as stands_for_coarse_bin,
+        coarse_count::double precision / nullif(sample_count, 0)::double precision as share,
+        baseline_coarse_count::double precision / nullif(baseline_sample_count, 0)::double precision as baseline_share,
+        abs(
+            count_up_to::double precision / nullif(number_count, 0)::double precision
+            - baseline_count_up_to::double precision / nullif(baseline_number_count, 0)::double precision
+        ) as distance
 
     from totals
 
-    group by monitor, model_version, grain, window_start, column_name, coarse_bin
-
-    having sum(bin_count) + sum(baseline_bin_count) > 0
-
 ),
 
-divergences as (
+-- Shares below 0.0001 count as 0.0001 in psi, so that no logarithm is infinite.
+terms as (
 
     select
-        monitor,
-        model_version,
-        grain,
-        window_start,
-        column_name,
-        count(*) - 1 as degrees_of_freedom,
-        sum((floored - baseline_floored) * ln(floored / baseline_floored)) as psi,
-        sqrt(greatest(0, sum(
-            coalesce(share * ln(nullif(share, 0) / ((share + baseline_share) / 2)), 0)
-            + coalesce(baseline_share * ln(nullif(baseline_share, 0) / ((share + baseline_share) / 2)), 0)
-        ) / 2 / ln(2::double precision))) as jensen_shannon
+        *,
+        (greatest(share, 0.0001) - greatest(baseline_share, 0.0001))
+        * ln(greatest(share, 0.0001) / greatest(baseline_share, 0.0001)) as psi_term,
+        coalesce(share * ln(nullif(share, 0) / ((share + baseline_share) / 2)), 0)
+        + coalesce(baseline_share * ln(nullif(baseline_share, 0) / ((share + baseline_share) / 2)), 0)
+            as divergence_term
 
-    from coarse_shares
-
-    group by monitor, model_version, grain, window_start, column_name
+    from shares
 
 ),
 
@@ -252,112 +267,103 @@ distances as (
         model_version,
         grain,
         window_start,
+        window_end,
         column_name,
-        min(number_count) as number_count,
-        min(baseline_number_count) as baseline_number_count,
-        max(abs(
-            count_up_to::double precision / nullif(number_count, 0)
-            - baseline_count_up_to::double precision / nullif(baseline_number_count, 0)
-        )) as ks
+        min(kind) as kind,
+        min(role) as role,
+        min(sample_count)::double precision as sample_count,
+        min(baseline_sample_count)::double precision as baseline_sample_count,
+        min(number_count)::double precision as number_count,
+        min(baseline_number_count)::double precision as baseline_number_count,
+        greatest(count(*) filter (where stands_for_coarse_bin) - 1, 1)::double precision as degrees_of_freedom,
+        sum(psi_term) filter (where stands_for_coarse_bin) as psi,
+        sqrt(greatest(0, sum(divergence_term) filter (where stands_for_coarse_bin) / 2 / ln(2::double precision)))
+            as jensen_shannon,
+        max(distance) filter (where bin >= 0) as ks
 
-    from totals
+    from terms
 
-    where kind = 'numerical' and bin >= 0
+    group by monitor, model_version, grain, window_start, window_end, column_name
 
-    group by monitor, model_version, grain, window_start, column_name
+),
+
+-- Without drift, the index of population stability is about a chi-squared variable times
+-- (1/n + 1/m), the Jensen-Shannon divergence an eighth of it in nats, and the distance of two
+-- distribution functions goes beyond 1.63·√(1/n + 1/m) once in a hundred.
+noises as (
+
+    select
+        distances.*,
+        1 / nullif(sample_count, 0) + 1 / nullif(baseline_sample_count, 0) as spread,
+        1 / nullif(number_count, 0) + 1 / nullif(baseline_number_count, 0) as number_spread,
+        {{ chi_squared_99('degrees_of_freedom') }} as chi_squared
+
+    from distances
 
 ),
 
 scores as (
 
     select
-        samples.monitor,
-        samples.model_version,
-        samples.grain,
-        samples.window_start,
-        samples.window_end,
-        samples.column_name,
-        samples.minimum_sample,
+        noises.monitor,
+        noises.model_version,
+        noises.grain,
+        noises.window_start,
+        noises.window_end,
+        noises.column_name,
+        noises.role,
+        monitors.minimum_sample,
         methods.method,
-        case when methods.baseline_sample_count > 0 then methods.score end as score,
-        case when methods.baseline_sample_count > 0 then methods.p_value end as p_value,
+        case when noises.baseline_sample_count > 0 then methods.score end as score,
+        case when noises.baseline_sample_count > 0 then methods.p_value end as p_value,
         methods.noise_floor,
         methods.threshold,
         methods.critical_threshold,
         coalesce(methods.sample_count, 0)::bigint as sample_count,
         coalesce(methods.baseline_sample_count, 0)::bigint as baseline_sample_count
 
-    from samples
+    from noises
 
-    left join divergences
-        on
-            samples.monitor = divergences.monitor
-            and samples.model_version = divergences.model_version
-            and samples.grain = divergences.grain
-            and samples.window_start = divergences.window_start
-            and samples.column_name = divergences.column_name
-
-    left join distances
-        on
-            samples.monitor = distances.monitor
-            and samples.model_version = distances.model_version
-            and samples.grain = distances.grain
-            and samples.window_start = distances.window_start
-            and samples.column_name = distances.column_name
-
-    left join baseline_samples
-        on
-            samples.monitor = baseline_samples.monitor
-            and samples.baseline_version = baseline_samples.model_version
-            and samples.column_name = baseline_samples.column_name
-
-    -- Without drift, the index of population stability is about a chi-squared variable times
-    -- (1/n + 1/m), the Jensen-Shannon divergence an eighth of it, and the distance of two
-    -- distribution functions goes beyond 1.63 √(1/n + 1/m) once in a hundred.
-    cross join lateral (
-        select
-            1.0 / nullif(samples.sample_count, 0) + 1.0 / nullif(baseline_samples.sample_count, 0) as spread,
-            1.0 / nullif(distances.number_count, 0) + 1.0 / nullif(distances.baseline_number_count, 0) as number_spread,
-            greatest(divergences.degrees_of_freedom, 1)::double precision as degrees_of_freedom
-    ) as noise
+    inner join monitors
+        on noises.monitor = monitors.monitor
 
     cross join lateral (
         values
         (
             'psi',
-            divergences.psi,
+            noises.psi,
             null::double precision,
-            noise.spread * {{ chi_squared_99('noise.degrees_of_freedom') }},
-            0.1,
-            0.25,
-            samples.sample_count,
-            baseline_samples.sample_count
+            noises.spread * noises.chi_squared,
+            0.1::double precision,
+            0.25::double precision,
+            noises.sample_count,
+            noises.baseline_sample_count
         ),
         (
             'jensen_shannon',
-            divergences.jensen_shannon,
+            noises.jensen_shannon,
             null,
-            sqrt(noise.spread * {{ chi_squared_99('noise.degrees_of_freedom') }} / 8 / ln(2::double precision)),
+            sqrt(noises.spread * noises.chi_squared / 8 / ln(2::double precision)),
             0.1,
             0.2,
-            samples.sample_count,
-            baseline_samples.sample_count
+            noises.sample_count,
+            noises.baseline_sample_count
         ),
         (
             'ks',
-            distances.ks,
-            {{ kolmogorov_p_value('distances.ks / sqrt(noise.number_spread)') }},
-            1.6276 * sqrt(noise.number_spread),
+            noises.ks,
+            {{ kolmogorov_p_value('noises.ks / sqrt(noises.number_spread)') }},
+            1.6276 * sqrt(noises.number_spread),
             0.1,
             0.2,
-            distances.number_count,
-            distances.baseline_number_count
+            noises.number_count,
+            noises.baseline_number_count
         )
     ) as methods (
         method, score, p_value, noise_floor, threshold, critical_threshold, sample_count, baseline_sample_count
     )
 
-    where methods.method != 'ks' or distances.column_name is not null
+    where methods.method != 'ks' or noises.kind = 'numerical'
 
 ),
 
@@ -389,7 +395,7 @@ drift_scores as (
         judged.column_name,
         judged.method,
         'baseline' as compared_to,
-        monitored_columns.role,
+        judged.role,
         judged.score,
         judged.p_value,
         judged.noise_floor,
@@ -413,11 +419,6 @@ drift_scores as (
         ) as reason
 
     from judged
-
-    inner join (select distinct monitor, column_name, role from bins) as monitored_columns
-        on
-            judged.monitor = monitored_columns.monitor
-            and judged.column_name = monitored_columns.column_name
 
 )
 

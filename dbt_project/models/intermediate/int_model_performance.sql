@@ -1,4 +1,4 @@
-{%- set window_keys = ['monitor', 'model_version', 'segment', 'segment_value', 'grain', 'window_start'] -%}
+{%- set window_keys = ['monitor', 'model_version', 'segment', 'segment_value', 'grain', 'window_start', 'window_end'] -%}
 {{
     config(
         meta={'family': 'outcomes'},
@@ -30,35 +30,40 @@ positive_classes as (
 
 ),
 
-refreshed as (
-    {{ refreshed_windows('outcomes', ref('int_label_stats')) }}
+label_parts as (
+    {{ windows_and_baseline(ref('int_label_stats'), ['prediction_count', 'labelled_count']) }}
 ),
 
 labels as (
-    {{ windows_and_baseline(ref('int_label_stats'), {
-        'prediction_count': 'sum(statistics.prediction_count)',
-        'labelled_count': 'sum(statistics.labelled_count)',
-    }) }}
+
+    select
+        {{ window_keys | join(',\n        ') }},
+        sum(prediction_count) as prediction_count,
+        sum(labelled_count) as labelled_count
+
+    from label_parts
+
+    group by {{ window_keys | join(', ') }}
+
+),
+
+delay_parts as (
+    {{ rolled_up(ref('int_label_delay_buckets'), 'outcomes', ['bucket', 'bucket_count']) }}
 ),
 
 delay_buckets as (
 
     select
-        refreshed.monitor,
-        versions.model_version,
-        refreshed.grain,
-        refreshed.window_start,
-        statistics.bucket,
-        sum(statistics.bucket_count) as bucket_count
+        monitor,
+        model_version,
+        grain,
+        window_start,
+        bucket,
+        sum(bucket_count) as bucket_count
 
-    from {{ rolled_up(ref('int_label_delay_buckets')) }}
+    from delay_parts
 
-    group by
-        refreshed.monitor,
-        versions.model_version,
-        refreshed.grain,
-        refreshed.window_start,
-        statistics.bucket
+    group by monitor, model_version, grain, window_start, bucket
 
 ),
 
@@ -66,9 +71,7 @@ delay_buckets as (
 
 -- Classification: everything follows from how often which class was predicted for which.
 confusion as (
-    {{ windows_and_baseline(
-        ref('int_confusion_counts'), {'outcome_count': 'sum(statistics.outcome_count)'}, ['actual', 'predicted'],
-    ) }}
+    {{ windows_and_baseline(ref('int_confusion_counts'), ['actual', 'predicted', 'outcome_count']) }}
 ),
 
 class_counts as (
@@ -138,15 +141,26 @@ classification as (
 
 ),
 
+score_parts as (
+    {{ windows_and_baseline(ref('int_score_buckets'), [
+        'bucket', 'labelled_count', 'positive_count', 'squared_miss_sum', 'log_loss_sum',
+    ]) }}
+),
+
 score_buckets as (
-    {{ windows_and_baseline(
-        ref('int_score_buckets'), {
-            'labelled_count': 'sum(statistics.labelled_count)',
-            'positive_count': 'sum(statistics.positive_count)',
-            'squared_miss_sum': 'sum(statistics.squared_miss_sum)',
-            'log_loss_sum': 'sum(statistics.log_loss_sum)',
-        }, ['bucket'],
-    ) }}
+
+    select
+        {{ window_keys | join(',\n        ') }},
+        bucket,
+        sum(labelled_count) as labelled_count,
+        sum(positive_count) as positive_count,
+        sum(squared_miss_sum) as squared_miss_sum,
+        sum(log_loss_sum) as log_loss_sum
+
+    from score_parts
+
+    group by {{ window_keys | join(', ') }}, bucket
+
 ),
 
 ranked_scores as (
@@ -181,49 +195,10 @@ ranking as (
 
 -- Regression: means and squared deviations of parts, merged as in data_quality.
 error_parts as (
-
-    select
-        refreshed.monitor,
-        versions.model_version,
-        statistics.segment,
-        statistics.segment_value,
-        refreshed.grain,
-        refreshed.window_start,
-        statistics.outcome_count,
-        statistics.error_mean,
-        statistics.absolute_error_mean,
-        statistics.absolute_error_m2,
-        statistics.squared_error_mean,
-        statistics.percentage_count,
-        statistics.percentage_error_sum,
-        statistics.actual_mean,
-        statistics.actual_m2
-
-    from {{ rolled_up(ref('int_outcome_stats')) }}
-
-    union all
-
-    select
-        monitor,
-        model_version,
-        segment,
-        segment_value,
-        grain,
-        window_start,
-        outcome_count,
-        error_mean,
-        absolute_error_mean,
-        absolute_error_m2,
-        squared_error_mean,
-        percentage_count,
-        percentage_error_sum,
-        actual_mean,
-        actual_m2
-
-    from {{ ref('int_outcome_stats') }}
-
-    where grain = 'baseline'
-
+    {{ windows_and_baseline(ref('int_outcome_stats'), [
+        'outcome_count', 'error_mean', 'absolute_error_mean', 'absolute_error_m2', 'squared_error_mean',
+        'percentage_count', 'percentage_error_sum', 'actual_mean', 'actual_m2',
+    ]) }}
 ),
 
 centred_parts as (
@@ -333,7 +308,7 @@ beside_baseline as (
         metrics.segment_value,
         metrics.grain,
         metrics.window_start,
-        refreshed.window_end,
+        metrics.window_end,
         metrics.prediction_count,
         metrics.labelled_count,
         metrics.label_coverage,
@@ -357,12 +332,6 @@ beside_baseline as (
 
     from metrics
 
-    inner join refreshed
-        on
-            metrics.monitor = refreshed.monitor
-            and metrics.grain = refreshed.grain
-            and metrics.window_start = refreshed.window_start
-
     inner join monitors
         on metrics.monitor = monitors.monitor
 
@@ -377,6 +346,8 @@ beside_baseline as (
             and coalesce(baseline_versions.model_version, monitors.reference_version) = baseline_metrics.model_version
             and metrics.segment = baseline_metrics.segment
             and metrics.segment_value = baseline_metrics.segment_value
+
+    where metrics.grain != 'baseline'
 
 )
 

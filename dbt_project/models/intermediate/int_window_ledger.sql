@@ -5,6 +5,7 @@
     )
 }}
 
+-- depends_on: {{ ref('int_refresh_windows') }}
 -- Written last, so that a run which dies leaves its windows stale:
 {% set refreshed_models = [
     'int_traffic_stats', 'int_latency_buckets', 'int_column_stats', 'int_column_bins', 'int_actual_stats',

@@ -57,65 +57,58 @@ reference_moments as (
 
 ),
 
-refreshed as (
-    {{ refreshed_windows('outcomes', ref('int_column_bins')) }}
+rolled_up_counts as (
+    {{ rolled_up('window_counts', 'outcomes', ['column_name', 'role', 'bin', 'bin_count']) }}
 ),
 
 counts as (
 
     select
-        refreshed.monitor,
-        versions.model_version,
-        refreshed.grain,
-        refreshed.window_start,
-        refreshed.window_end,
-        statistics.column_name,
-        statistics.role,
-        sum(statistics.bin_count) as row_count,
-        coalesce(sum(statistics.bin_count) filter (where statistics.bin = {{ null_bin() }}), 0) as null_count,
-        coalesce(sum(statistics.bin_count) filter (where statistics.bin = {{ invalid_bin() }}), 0) as invalid_count,
-        coalesce(sum(statistics.bin_count) filter (where statistics.bin = {{ unseen_bin() }}), 0) as unseen_count,
-        coalesce(sum(statistics.bin_count) filter (where bins.is_out_of_range), 0) as out_of_range_count
+        counted.monitor,
+        counted.model_version,
+        counted.grain,
+        counted.window_start,
+        counted.window_end,
+        counted.column_name,
+        counted.role,
+        sum(counted.bin_count) as row_count,
+        coalesce(sum(counted.bin_count) filter (where counted.bin = {{ null_bin() }}), 0) as null_count,
+        coalesce(sum(counted.bin_count) filter (where counted.bin = {{ invalid_bin() }}), 0) as invalid_count,
+        coalesce(sum(counted.bin_count) filter (where counted.bin = {{ unseen_bin() }}), 0) as unseen_count,
+        coalesce(sum(counted.bin_count) filter (where bins.is_out_of_range), 0) as out_of_range_count
 
-    from {{ rolled_up('window_counts') }}
+    from rolled_up_counts as counted
 
     left join bins
         on
-            statistics.monitor = bins.monitor
-            and statistics.column_name = bins.column_name
-            and statistics.bin = bins.bin
+            counted.monitor = bins.monitor
+            and counted.column_name = bins.column_name
+            and counted.bin = bins.bin
 
     group by
-        refreshed.monitor,
-        versions.model_version,
-        refreshed.grain,
-        refreshed.window_start,
-        refreshed.window_end,
-        statistics.column_name,
-        statistics.role
+        counted.monitor,
+        counted.model_version,
+        counted.grain,
+        counted.window_start,
+        counted.window_end,
+        counted.column_name,
+        counted.role
 
+),
+
+rolled_up_moments as (
+    {{ rolled_up('window_moments', 'outcomes', ['column_name', 'value_count', 'mean', 'm2', 'minimum', 'maximum']) }}
 ),
 
 -- Means and sums of squared deviations of parts are merged by Chan, Golub and LeVeque (1979).
 partial_moments as (
 
     select
-        refreshed.monitor,
-        versions.model_version,
-        refreshed.grain,
-        refreshed.window_start,
-        statistics.column_name,
-        statistics.value_count,
-        statistics.mean,
-        statistics.m2,
-        statistics.minimum,
-        statistics.maximum,
-        {{ merged_mean(
-            'statistics.value_count', 'statistics.mean',
-            ['refreshed.monitor', 'versions.model_version', 'refreshed.grain', 'refreshed.window_start', 'statistics.column_name'],
-        ) }} as merged_mean
+        *,
+        {{ merged_mean('value_count', 'mean', ['monitor', 'model_version', 'grain', 'window_start', 'column_name']) }}
+            as merged_mean
 
-    from {{ rolled_up('window_moments') }}
+    from rolled_up_moments
 
 ),
 

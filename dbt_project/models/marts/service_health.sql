@@ -19,57 +19,51 @@ monitors as (
 
 ),
 
-refreshed as (
-    {{ refreshed_windows('traffic', ref('int_traffic_stats')) }}
+rolled_up_traffic as (
+    {{ rolled_up(ref('int_traffic_stats'), 'traffic', [
+        'segment', 'segment_value', 'request_count', 'error_count', 'latency_count', 'latency_sum_ms', 'slow_count',
+    ]) }}
 ),
 
 traffic as (
 
     select
-        refreshed.monitor,
-        versions.model_version,
-        statistics.segment,
-        statistics.segment_value,
-        refreshed.grain,
-        refreshed.window_start,
-        refreshed.window_end,
-        sum(statistics.request_count) as request_count,
-        sum(statistics.error_count) as error_count,
-        sum(statistics.latency_count) as latency_count,
-        sum(statistics.latency_sum_ms) as latency_sum_ms,
-        sum(statistics.slow_count) as slow_count
+        monitor,
+        model_version,
+        segment,
+        segment_value,
+        grain,
+        window_start,
+        window_end,
+        sum(request_count) as request_count,
+        sum(error_count) as error_count,
+        sum(latency_count) as latency_count,
+        sum(latency_sum_ms) as latency_sum_ms,
+        sum(slow_count) as slow_count
 
-    from {{ rolled_up(ref('int_traffic_stats')) }}
+    from rolled_up_traffic
 
-    group by
-        refreshed.monitor,
-        versions.model_version,
-        statistics.segment,
-        statistics.segment_value,
-        refreshed.grain,
-        refreshed.window_start,
-        refreshed.window_end
+    group by monitor, model_version, segment, segment_value, grain, window_start, window_end
 
+),
+
+rolled_up_buckets as (
+    {{ rolled_up(ref('int_latency_buckets'), 'traffic', ['bucket', 'bucket_count']) }}
 ),
 
 buckets as (
 
     select
-        refreshed.monitor,
-        versions.model_version,
-        refreshed.grain,
-        refreshed.window_start,
-        statistics.bucket,
-        sum(statistics.bucket_count) as bucket_count
+        monitor,
+        model_version,
+        grain,
+        window_start,
+        bucket,
+        sum(bucket_count) as bucket_count
 
-    from {{ rolled_up(ref('int_latency_buckets')) }}
+    from rolled_up_buckets
 
-    group by
-        refreshed.monitor,
-        versions.model_version,
-        refreshed.grain,
-        refreshed.window_start,
-        statistics.bucket
+    group by monitor, model_version, grain, window_start, bucket
 
 ),
 
