@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-deps
 
 .PHONY: help demo test lint format ui lock clean
 
@@ -38,11 +39,13 @@ clean: ## Remove what can be made again, but no data
 	rm -rf .venv build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	rm -rf dbt_project/target dbt_project/logs
 
-# Every file's hash is pinned, and nothing is built in an environment of its own, which
-# would fetch the newest build tools. --no-deps: the lock is complete.
+# Only bytes whose hash is pinned are installed or run. What has no wheel is built with the
+# locked setuptools, which therefore comes first, not in an environment of its own, for
+# which pip would fetch the newest. --no-deps: the lock is complete.
 .venv/.installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Driftline needs Python 3.11 or later. Name one: make PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --no-deps --require-hashes --requirement requirements.lock
-	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	awk '/^[^ ]/ {kept = /^setuptools==/} kept' requirements.lock | $(INSTALL) --require-hashes --requirement /dev/stdin
+	$(INSTALL) --no-build-isolation --use-pep517 --require-hashes --requirement requirements.lock
+	$(INSTALL) --no-build-isolation --editable .
 	@touch $@
