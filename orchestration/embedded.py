@@ -95,79 +95,78 @@ class Machine:
         return cls(memory=memory, cores=cores, shared_memory=shared_memory)
 
 
+_CONFIGURATION = """\
+# Written by `driftline up` at each start: edits are lost. `alter system` outranks it.
+
+# Who can connect: whoever may enter and open the socket, and nobody else unless asked
+# for. The port is in the socket's name, too.
+unix_socket_directories = {sockets}
+unix_socket_permissions = 0700
+listen_addresses = {addresses}
+port = {port}
+
+# Memory: a quarter, for the system's own cache does the rest; sorts, hashes and index
+# builds of a few big queries at a time.
+shared_buffers = {shared_buffers}
+effective_cache_size = {effective_cache_size}
+work_mem = 64MB
+maintenance_work_mem = 256MB
+
+# Queries: all cores for few users; compiling costs more than it saves on queries of
+# this size; disks are solid-state; windows are in UTC whatever the machine's zone.
+max_parallel_workers = {cores}
+max_parallel_workers_per_gather = {workers}
+jit = off
+random_page_cost = 1.1
+timezone = UTC
+
+# Writing: no replicas, so a table that is new in its transaction need not be logged;
+# few checkpoints in a big load. After a crash the last second's transactions may be
+# missing, always whole ones and the latest, so that no ledger outlives its data.
+wal_level = minimal
+max_wal_senders = 0
+max_wal_size = 4GB
+checkpoint_timeout = 15min
+synchronous_commit = off
+
+# Log: in English because driftline reads it, and without statements, which may hold a
+# password.
+lc_messages = C
+log_line_prefix = '%m [%p] %q%u@%d %a '
+log_checkpoints = off
+log_min_error_statement = panic
+"""
+
+_SMALL_SHARED_MEMORY = """
+# /dev/shm is small here, as in many containers: parallel queries would fail.
+dynamic_shared_memory_type = mmap
+"""
+
+_THROWAWAY = """
+# Thrown away after use: nothing has to survive the machine.
+fsync = off
+full_page_writes = off
+"""
+
+
 def configuration(
     machine: Machine, *, sockets: Path, port: int | None, durable: bool
 ) -> str:
-    """The text of ``driftline.conf``, with a reason beside each setting."""
-    shared_buffers = max(64 * _MIB, min(machine.memory // 4, _GIB))
-    workers = max(1, min(machine.cores, 4))
-    quoted_sockets = '"' + str(sockets).replace('"', '""') + '"'
-    lines: list[tuple[str, str, str]] = [
-        ("", "", "Who can connect"),
-        ("unix_socket_directories", quoted_sockets, "only its owner can enter it"),
-        ("unix_socket_permissions", "0700", "and only its owner can open it"),
-        ("listen_addresses", "127.0.0.1" if port else "", "no TCP unless asked for"),
-        ("port", str(port or SOCKET_PORT), "names the socket, too"),
-        ("", "", "Memory"),
-        (
-            "shared_buffers",
-            _size(shared_buffers),
-            "a quarter, but the cache of the system does the rest",
-        ),
-        (
-            "effective_cache_size",
-            _size(machine.memory // 2),
-            "so that indexes are chosen when they pay",
-        ),
-        ("work_mem", "64MB", "sorts and hashes of a few big queries stay in memory"),
-        ("maintenance_work_mem", "256MB", "index builds after loads"),
-    ]
-    if machine.shared_memory is not None and machine.shared_memory < 256 * _MIB:
-        lines.append(
-            (
-                "dynamic_shared_memory_type",
-                "mmap",
-                "/dev/shm is small, as in many"
-                " containers, and parallel queries would fail",
-            )
-        )
-    lines += [
-        ("", "", "Queries"),
-        ("jit", "off", "compiling costs more than it saves on queries of this size"),
-        ("max_parallel_workers_per_gather", str(workers), "all cores, for few users"),
-        ("max_parallel_workers", str(max(machine.cores, workers)), "one per core"),
-        ("random_page_cost", "1.1", "solid-state disks"),
-        ("timezone", "UTC", "windows are in UTC, whatever the machine's zone"),
-        ("", "", "Writing"),
-        ("wal_level", "minimal", "a new table is loaded without being logged"),
-        ("max_wal_senders", "0", "which rules out replicas"),
-        ("max_wal_size", "4GB", "a big load causes few checkpoints"),
-        ("checkpoint_timeout", "15min", "likewise"),
-        (
-            "synchronous_commit",
-            "off",
-            "a crash may lose the last half second, always"
-            " whole transactions and the latest ones, so no ledger outlives its data",
-        ),
-    ]
-    if not durable:
-        lines += [
-            ("", "", "Thrown away after use"),
-            ("fsync", "off", "nothing must survive the machine"),
-            ("full_page_writes", "off", "likewise"),
-        ]
-    lines += [
-        ("", "", "Log"),
-        ("logging_collector", "off", "pg_ctl writes server.log"),
-        ("log_line_prefix", "%m [%p] %q%u@%d %a ", "when, which process, who"),
-        ("log_checkpoints", "off", "routine"),
-        ("log_min_error_statement", "panic", "a statement may hold a password"),
-        ("lc_messages", "C", "driftline reads this log"),
-    ]
-    return "# Written by `driftline up` at each start: edits are lost.\n" + "".join(
-        f"{name} = {_quoted(value)}  # {why}\n" if name else f"\n# {why}\n"
-        for name, value, why in lines
+    """The text of ``driftline.conf``: settings for analytics on this machine."""
+    # A list of directories within a string: quoted once for each.
+    directories = '"' + str(sockets).replace('"', '""') + '"'
+    text = _CONFIGURATION.format(
+        sockets=_quoted(directories),
+        addresses=_quoted("127.0.0.1" if port else ""),
+        port=port or SOCKET_PORT,
+        shared_buffers=_size(max(64 * _MIB, min(machine.memory // 4, _GIB))),
+        effective_cache_size=_size(machine.memory // 2),
+        cores=machine.cores,
+        workers=min(machine.cores, 4),
     )
+    if machine.shared_memory is not None and machine.shared_memory < 256 * _MIB:
+        text += _SMALL_SHARED_MEMORY
+    return text if durable else text + _THROWAWAY
 
 
 @dataclass(frozen=True)
@@ -310,7 +309,7 @@ class EmbeddedServer:
         path = programs() / program
         if self._user is not None:
             _let_others_traverse(self.data)
-            _let_others_traverse(path)
+            _let_others_run(path)
         # A pipe would stay open in the server that pg_ctl leaves behind.
         with tempfile.TemporaryFile("w+") as output:
             completed = subprocess.run(
@@ -376,7 +375,9 @@ class EmbeddedServer:
                 f"Port {port} of 127.0.0.1 is taken by another program: choose "
                 "another with `driftline up --port`."
             )
-        if re.search(r"(could not bind Unix address|\.s\.PGSQL\.\d+\.lock)", log):
+        if re.search(
+            r"\.s\.PGSQL\.\d+\.lock\" already exists|could not bind Unix address", log
+        ):
             other = re.search(r"postmaster \(PID (\d+)\)", log)
             process = f" (process {other[1]})" if other else ""
             return (
@@ -426,6 +427,17 @@ def _remove_stale_lock(path: Path) -> None:
         is_postgres = False
     if not is_postgres:
         path.unlink(missing_ok=True)
+
+
+def _let_others_run(program: Path) -> None:
+    """Let other users run a program of the wheel, which root may have for itself."""
+    _let_others_traverse(program)
+    if program.stat().st_mode & stat.S_IXOTH:
+        return
+    for path in program.parents[1].rglob("*"):
+        mode = stat.S_IMODE(path.stat().st_mode)
+        # What the owner may read or run, others may.
+        path.chmod(mode | (mode & (stat.S_IRUSR | stat.S_IXUSR)) >> 6)
 
 
 def _let_others_traverse(path: Path) -> None:

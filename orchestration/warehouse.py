@@ -175,13 +175,14 @@ def connect(
     Raises ``WarehouseError`` if the server can't be reached, refuses the user, or is
     older than PostgreSQL 15.
     """
+    parameters = {
+        "connect_timeout": str(_CONNECT_SECONDS),
+        "application_name": "driftline",
+        **dict(settings.parameters),
+    }
+    conninfo = make_conninfo(settings.conninfo(), **parameters)
     try:
-        connection = psycopg.connect(
-            settings.conninfo(),
-            autocommit=True,
-            connect_timeout=_CONNECT_SECONDS,
-            application_name="driftline",
-        )
+        connection = psycopg.connect(conninfo, autocommit=True)
     except psycopg.OperationalError as error:
         raise WarehouseError(_refusal(settings, str(error))) from error
     version = _server_version(connection)
@@ -235,7 +236,11 @@ def stop(home: Path) -> bool:
     if not is_running(home):
         return False
     with _locked(home):
-        EmbeddedServer(home).stop()
+        server = EmbeddedServer(home)
+        # Someone else may have stopped it while we waited for the lock.
+        if server.postmaster() is None:
+            return False
+        server.stop()
     return True
 
 
