@@ -1,5 +1,6 @@
 """The ``driftline`` command, as a person uses it."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -133,17 +134,18 @@ def test_a_taken_port_for_the_interface_is_told(driftline: Driftline) -> None:
 
 
 def test_the_interface_answers_on_loopback_and_stops_on_ctrl_c(
-    home: Path, free_port: Callable[[], int]
+    home: Path, tmp_path: Path, free_port: Callable[[], int]
 ) -> None:
     port = free_port()
-    process = subprocess.Popen(
-        [Path(sys.executable).with_name("driftline"), "ui", "--port", str(port)],
-        env={**os.environ, "DRIFTLINE_HOME": str(home)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+    output = tmp_path / "output"
+    with output.open("w") as file:
+        process = subprocess.Popen(
+            [Path(sys.executable).with_name("driftline"), "ui", "--port", str(port)],
+            env={**os.environ, "DRIFTLINE_HOME": str(home)},
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
     try:
         answer = b""
         deadline = time.monotonic() + 120
@@ -154,12 +156,14 @@ def test_the_interface_answers_on_loopback_and_stops_on_ctrl_c(
                     answer = response.read()
             except urllib.error.URLError:
                 time.sleep(0.5)
+        assert b"dagster_webserver_version" in answer, output.read_text()
         os.killpg(process.pid, signal.SIGINT)
-        output = process.communicate(timeout=60)[0]
-    except BaseException:
-        os.killpg(process.pid, signal.SIGKILL)
-        raise
-    assert b"dagster_webserver_version" in answer, output
-    assert f"Dagster at http://127.0.0.1:{port}" in output
+        process.wait(timeout=60)
+    finally:
+        # Dagster's code server outlives it by up to 45 seconds.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(timeout=60)
+    assert f"Dagster at http://127.0.0.1:{port}" in output.read_text()
     telemetry = (home / "dagster" / "dagster.yaml").read_text()
     assert telemetry == "telemetry:\n  enabled: false\n"
