@@ -143,7 +143,7 @@
         {% endif %}
         {{ return({'relation': baseline.relation}) }}
     {% elif keys == ['from', 'to'] %}
-        {% for key in keys if not modules.re.match('^\d{4}-\d{2}-\d{2}$', baseline[key] | string) %}
+        {% for key in keys if not modules.re.match('^\\d{4}-\\d{2}-\\d{2}$', baseline[key] | string) %}
             {% do wrong_monitor(name, 'baseline', "'" ~ baseline[key] ~ "' is no date", remedy) %}
         {% endfor %}
         {% if baseline['from'] | string >= baseline['to'] | string %}
@@ -151,7 +151,7 @@
         {% endif %}
         {{ return({'from': baseline['from'] | string, 'to': baseline['to'] | string}) }}
     {% elif keys == ['first'] %}
-        {% if not modules.re.match('^\d{1,4} days?$', baseline['first'] | string) %}
+        {% if not modules.re.match('^\\d{1,4} days?$', baseline['first'] | string) %}
             {% do wrong_monitor(name, 'baseline', "'" ~ baseline['first'] ~ "' is no number of days", remedy) %}
         {% endif %}
         {{ return({'first': baseline['first'] | string}) }}
@@ -208,7 +208,7 @@
         {% do wrong_monitor(name, 'labels', 'is no mapping', 'write it as {expected_within: 2 days}') %}
     {% endif %}
     {% for key, value in labels.items() %}
-        {% if key != 'expected_within' or not modules.re.match('^\d{1,5} (minute|hour|day)s?$', value | string) %}
+        {% if key != 'expected_within' or not modules.re.match('^\\d{1,5} (minute|hour|day)s?$', value | string) %}
             {% do wrong_monitor(name, 'labels', "'" ~ key ~ ': ' ~ value ~ "' is unknown",
                 'use expected_within with a span such as 6 hours or 2 days') %}
         {% endif %}

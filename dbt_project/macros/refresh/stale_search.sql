@@ -74,7 +74,7 @@
     {% set conditions = [] %}
     {% for key, operator in [['refresh_from', '>='], ['refresh_to', '<']] if var(key) %}
         {% set moment = var(key) | string %}
-        {% if not modules.re.match('^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2})?)?$', moment) %}
+        {% if not modules.re.match('^\\d{4}-\\d{2}-\\d{2}([T ]\\d{2}:\\d{2}(:\\d{2})?)?$', moment) %}
             {% do exceptions.raise_compiler_error(
                 "The variable " ~ key ~ " is '" ~ moment ~ "': write a date or time in UTC, as in 2026-01-31 or 2026-01-31T12:00."
             ) %}

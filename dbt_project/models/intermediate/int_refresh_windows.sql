@@ -21,8 +21,9 @@ by_family as (
         stale.*,
         families.family,
         case families.family
-            when 'traffic' then coalesce(monitors.traffic_grain, 'hour')
-            else coalesce(monitors.column_grain, 'hour')
+            when 'columns' then coalesce(monitors.column_grain, 'hour')
+            when 'outcomes' then coalesce(monitors.column_grain, 'hour')
+            else coalesce(monitors.traffic_grain, 'hour')
         end as finest_grain
 
     from stale
@@ -30,9 +31,11 @@ by_family as (
     left join monitors
         on stale.monitor = monitors.monitor
 
-    cross join (values ('traffic'), ('columns'), ('outcomes')) as families (family)
+    cross join (values ('traffic'), ('columns'), ('outcomes'), ('ledger')) as families (family)
 
-    where stale.predictions_changed or (families.family = 'outcomes' and stale.labels_changed)
+    where
+        stale.predictions_changed
+        or (stale.labels_changed and families.family in ('outcomes', 'ledger'))
 
 ),
 

@@ -1,6 +1,6 @@
 {{
     config(
-        meta={'family': 'traffic'},
+        meta={'family': 'ledger'},
         indexes=[{'columns': ['monitor', 'window_start'], 'unique': true}]
     )
 }}

@@ -1,0 +1,78 @@
+"""A small log whose marts are built once, and copies of it to change."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+from psycopg import sql
+
+from orchestration import warehouse
+from orchestration.project import PROJECT_DIR, Dbt
+from orchestration.warehouse import ConnectionSettings
+from tests.dbt.prediction_log import write_small_log
+
+MODELS_ONLY = ("--exclude-resource-type", "test")
+
+
+@pytest.fixture(scope="session")
+def target_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where dbt writes its artefacts, away from the project's own."""
+    return tmp_path_factory.mktemp("dbt")
+
+
+@pytest.fixture(scope="session")
+def built_log(
+    fresh_database: Callable[[], AbstractContextManager[ConnectionSettings]],
+    target_path: Path,
+) -> Iterator[ConnectionSettings]:
+    """The small log with its marts, and all data tests passed. Only to be read."""
+    with fresh_database() as settings:
+        write_small_log(settings)
+        Dbt(settings, target_path=target_path).build()
+        yield settings
+
+
+@pytest.fixture
+def copied_log(
+    built_log: ConnectionSettings,
+    postgres: ConnectionSettings,
+) -> Iterator[ConnectionSettings]:
+    """A copy of ``built_log`` for one test to change."""
+    copy = replace(built_log, dbname=f"{built_log.dbname}_copy")
+    names = {
+        "copy": sql.Identifier(copy.dbname),
+        "original": sql.Identifier(built_log.dbname),
+    }
+    with warehouse.connect(postgres, autocommit=True) as connection:
+        # A template must have nobody connected; dbt keeps its connections open.
+        connection.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity where datname = %s",
+            [built_log.dbname],
+        )
+        connection.execute(
+            sql.SQL("create database {copy} template {original}").format(**names)
+        )
+    try:
+        yield copy
+    finally:
+        with warehouse.connect(postgres, autocommit=True) as connection:
+            connection.execute(
+                sql.SQL("drop database {copy} with (force)").format(**names)
+            )
+
+
+@pytest.fixture
+def dbt(copied_log: ConnectionSettings, target_path: Path) -> Dbt:
+    """dbt for ``copied_log``."""
+    return Dbt(copied_log, target_path=target_path)
+
+
+@pytest.fixture
+def monitor_blocks() -> list[dict[str, object]]:
+    """The monitor blocks of ``dbt_project.yml``, for a test to change."""
+    project = yaml.safe_load((PROJECT_DIR / "dbt_project.yml").read_text())
+    blocks: list[dict[str, object]] = project["vars"]["monitors"]
+    return blocks

@@ -1,0 +1,473 @@
+"""After any sequence of events, the marts equal those of one full refresh."""
+
+import io
+import json
+import signal
+import subprocess
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import psycopg
+import pytest
+
+from orchestration import warehouse
+from orchestration.project import DBT_EXECUTABLE, PROJECT_DIR, Dbt
+from orchestration.warehouse import ConnectionSettings
+from simulator.loading import load_lines
+from simulator.records import Target
+from tests.dbt.conftest import MODELS_ONLY
+from tests.dbt.marts import assert_same_marts, read_marts
+from tests.dbt.prediction_log import (
+    START,
+    draw_predictions,
+    insert_baseline,
+    insert_labels,
+    insert_predictions,
+)
+
+
+def later_predictions(connection: psycopg.Connection) -> None:
+    insert_predictions(
+        connection,
+        draw_predictions(
+            np.random.default_rng(2),
+            model_name="flight_delay",
+            count=80,
+            start=START + timedelta(days=3),
+            days=1,
+            prefix="later",
+            shift=1.0,
+        ),
+        loaded_at=None,
+    )
+
+
+def predictions_out_of_order(connection: psycopg.Connection) -> None:
+    """They fall into windows that have long been refreshed, and before all of them."""
+    insert_predictions(
+        connection,
+        draw_predictions(
+            np.random.default_rng(3),
+            model_name="flight_delayed",
+            count=60,
+            start=START - timedelta(days=1),
+            days=2,
+            prefix="early",
+        ),
+        loaded_at=None,
+    )
+
+
+def late_labels(connection: psycopg.Connection) -> None:
+    connection.execute(
+        """
+        insert into raw.ground_truth (prediction_id, actual, observed_at, loaded_at)
+        select
+            prediction_id,
+            case model_name
+                when 'flight_delay' then '12.5'
+                when 'flight_delayed' then '"true"'
+                else '"late"'
+            end::jsonb,
+            predicted_at + interval '2 days',
+            clock_timestamp()
+        from raw.prediction_logs
+        where prediction_id not in (select prediction_id from raw.ground_truth)
+        """
+    )
+
+
+def restated_labels(connection: psycopg.Connection) -> None:
+    connection.execute(
+        """
+        insert into raw.ground_truth (prediction_id, actual, observed_at, loaded_at)
+        select
+            prediction_id,
+            case when prediction_id like '%delayed%' then '"false"'
+                when prediction_id like '%band%' then '"early"' else '-3' end::jsonb,
+            observed_at + interval '1 day',
+            clock_timestamp()
+        from raw.ground_truth
+        where prediction_id ~ '[37]$'
+        """
+    )
+
+
+def replayed_file(connection: psycopg.Connection) -> None:
+    """The same lines twice more, and twice within one file."""
+    rows = connection.execute(
+        """
+        select prediction_id, model_name, model_version, predicted_at, features,
+            prediction, latency_ms, status_code, error
+        from raw.prediction_logs where model_name = 'flight_delay_band'
+        """
+    )
+    names = [column.name for column in rows.description or ()]
+    lines = [
+        json.dumps(dict(zip(names, row, strict=True)), default=lambda at: at.isoformat())
+        for row in rows.fetchall()
+    ]
+    connection.commit()
+    for _ in range(2):
+        stream = io.BufferedReader(io.BytesIO("\n".join(lines * 2).encode()))  # type: ignore[arg-type]
+        counts = load_lines(
+            connection, stream, target=Target.PREDICTION_LOGS, source="replay"
+        )
+        assert counts.received == 2 * len(lines)
+        assert counts.loaded == 0
+
+
+def first_rows_of_a_new_version(connection: psycopg.Connection) -> None:
+    generator = np.random.default_rng(4)
+    predictions = draw_predictions(
+        generator,
+        model_name="flight_delayed",
+        count=150,
+        start=START + timedelta(days=1),
+        days=2,
+        version="2",
+    )
+    insert_predictions(connection, predictions, loaded_at=None)
+    insert_labels(connection, predictions, loaded_at=None)
+
+
+def baseline_of_a_new_version(connection: psycopg.Connection) -> None:
+    first_rows_of_a_new_version(connection)
+    insert_baseline(
+        connection,
+        draw_predictions(
+            np.random.default_rng(5),
+            model_name="flight_delayed",
+            count=120,
+            version="2",
+            prefix="b2",
+            shift=0.5,
+        ),
+        loaded_at=None,
+    )
+
+
+def more_of_the_baseline(connection: psycopg.Connection) -> None:
+    insert_baseline(
+        connection,
+        draw_predictions(
+            np.random.default_rng(6),
+            model_name="flight_delay",
+            count=90,
+            prefix="b3",
+            shift=2.0,
+        ),
+        loaded_at=None,
+    )
+
+
+def a_transaction_that_commits_late(connection: psycopg.Connection) -> None:
+    """Its rows were stamped just before the newest row that was already seen."""
+    connection.execute(
+        """
+        insert into raw.prediction_logs
+        select
+            'slow-' || prediction_id, model_name, model_version, predicted_at, features,
+            prediction, latency_ms, status_code, error,
+            loaded_at - interval '59 minutes'
+        from raw.prediction_logs
+        where prediction_id ~ '5$'
+        """
+    )
+
+
+def rows_without_a_version(connection: psycopg.Connection) -> None:
+    """A version may be called 'all', which is also the name of the sum."""
+    connection.execute(
+        """
+        insert into raw.prediction_logs
+        select
+            'all-' || prediction_id, model_name, 'all', predicted_at, features,
+            prediction, latency_ms, status_code, error, clock_timestamp()
+        from raw.prediction_logs
+        where prediction_id ~ '1$'
+        """
+    )
+
+
+ARRIVALS = [
+    later_predictions,
+    predictions_out_of_order,
+    late_labels,
+    restated_labels,
+    replayed_file,
+    first_rows_of_a_new_version,
+    baseline_of_a_new_version,
+    more_of_the_baseline,
+    a_transaction_that_commits_late,
+    rows_without_a_version,
+]
+
+
+@pytest.mark.parametrize("arrive", ARRIVALS)
+def test_what_arrives_later_leaves_the_marts_of_a_full_refresh(
+    arrive: Callable[[psycopg.Connection], None],
+    copied_log: ConnectionSettings,
+    dbt: Dbt,
+) -> None:
+    with warehouse.connect(copied_log) as connection:
+        arrive(connection)
+        connection.commit()
+
+    dbt.build(MODELS_ONLY)
+    refreshed = read_marts(copied_log)
+    dbt.build([*MODELS_ONLY, "--full-refresh"])
+
+    assert_same_marts(refreshed, read_marts(copied_log))
+
+
+def test_retracted_rows_are_gone_after_a_run_that_reconciles(
+    copied_log: ConnectionSettings, dbt: Dbt
+) -> None:
+    before = read_marts(copied_log)
+    with warehouse.connect(copied_log) as connection:
+        # Some rows of a day, all rows of another, and some labels.
+        connection.execute(
+            "delete from raw.prediction_logs where prediction_id ~ '[24]$'"
+        )
+        connection.execute(
+            "delete from raw.prediction_logs where predicted_at >= %s",
+            [START + timedelta(days=2)],
+        )
+        connection.execute("delete from raw.ground_truth where prediction_id ~ '6$'")
+        connection.commit()
+
+    dbt.build(MODELS_ONLY, variables={"reconcile": True})
+    refreshed = read_marts(copied_log)
+    dbt.build([*MODELS_ONLY, "--full-refresh"])
+
+    assert_same_marts(refreshed, read_marts(copied_log))
+    assert len(refreshed["service_health"]) < len(before["service_health"])
+
+
+def test_a_changed_monitor_block_is_applied_to_all_of_its_history(
+    copied_log: ConnectionSettings, dbt: Dbt, monitor_blocks: list[dict[str, object]]
+) -> None:
+    monitor_blocks[0] |= {
+        "segments": ["origin x carrier"],
+        "windows": {"traffic": "hour", "columns": "hour"},
+        "features": {"dep_delay": "numerical", "origin": "categorical",
+                     "carrier": "categorical"},
+    }
+    changed = {"monitors": monitor_blocks}
+
+    dbt.build(MODELS_ONLY, variables=changed)
+    refreshed = read_marts(copied_log)
+    dbt.build([*MODELS_ONLY, "--full-refresh"], variables=changed)
+
+    assert_same_marts(refreshed, read_marts(copied_log))
+    segments = {key[2] for key in refreshed["service_health"] if key[0] == "flight_delay"}
+    assert segments == {"all", "origin x carrier"}
+
+
+def test_a_monitor_whose_block_is_gone_leaves_the_marts(
+    copied_log: ConnectionSettings, dbt: Dbt
+) -> None:
+    expected = read_marts(copied_log)
+    with warehouse.connect(copied_log) as connection:
+        for relation in ("intermediate.int_window_ledger", "marts.service_health"):
+            columns = connection.execute(
+                """
+                select string_agg(quote_ident(attname), ', ' order by attnum)
+                from pg_attribute
+                where attrelid = %s::regclass and attnum > 1 and not attisdropped
+                """,
+                [relation],
+            ).fetchone()
+            assert columns is not None
+            connection.execute(
+                f"insert into {relation} (monitor, {columns[0]}) "
+                f"select 'former', {columns[0]} from {relation} "
+                "where monitor = 'flight_delay'"
+            )
+        connection.commit()
+
+    dbt.build(MODELS_ONLY)
+
+    assert_same_marts(read_marts(copied_log), expected)
+
+
+def test_a_run_killed_midway_is_made_good_by_the_next(
+    copied_log: ConnectionSettings,
+    dbt: Dbt,
+    dbt_environment: Callable[[ConnectionSettings], dict[str, str]],
+    tmp_path: Path,
+) -> None:
+    with warehouse.connect(copied_log) as connection:
+        later_predictions(connection)
+        late_labels(connection)
+        connection.commit()
+
+    process = start_build(dbt_environment(copied_log), tmp_path)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "OK created" in line and "intermediate.int_column_bins" in line:
+            break
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    with warehouse.connect(copied_log) as connection:
+        unrecorded = connection.execute(
+            """
+            select count(*) from intermediate.int_stale_windows as stale
+            where not exists (
+                select 1 from intermediate.int_window_ledger as ledger
+                where ledger.refreshed_by = stale.invocation_id
+            )
+            """
+        ).fetchone()
+    assert unrecorded is not None
+    assert unrecorded[0] > 0
+
+    dbt.build(MODELS_ONLY)
+    refreshed = read_marts(copied_log)
+    dbt.build([*MODELS_ONLY, "--full-refresh"])
+
+    assert_same_marts(refreshed, read_marts(copied_log))
+
+
+def test_two_runs_at_once_leave_the_marts_of_a_full_refresh(
+    copied_log: ConnectionSettings,
+    dbt: Dbt,
+    dbt_environment: Callable[[ConnectionSettings], dict[str, str]],
+    tmp_path: Path,
+) -> None:
+    with warehouse.connect(copied_log) as connection:
+        later_predictions(connection)
+        late_labels(connection)
+        connection.commit()
+    environment = dbt_environment(copied_log)
+
+    processes = [
+        start_build(environment, tmp_path / str(number)) for number in range(2)
+    ]
+    outputs = [process.communicate()[0] for process in processes]
+
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    refreshed = read_marts(copied_log)
+    dbt.build([*MODELS_ONLY, "--full-refresh"])
+    assert_same_marts(refreshed, read_marts(copied_log))
+
+
+def start_build(
+    environment: dict[str, str], target_path: Path
+) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [
+            str(DBT_EXECUTABLE),
+            "--no-use-colors",
+            "build",
+            *MODELS_ONLY,
+            *("--project-dir", str(PROJECT_DIR)),
+            *("--profiles-dir", str(PROJECT_DIR)),
+            *("--target-path", str(target_path), "--log-path", str(target_path)),
+        ],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def test_a_run_without_arrivals_refreshes_nothing_and_says_so(
+    copied_log: ConnectionSettings, dbt: Dbt
+) -> None:
+    before = read_marts(copied_log)
+
+    run = dbt.build(MODELS_ONLY)
+
+    assert run.messages == (
+        "Driftline: nothing has arrived, no window was refreshed.",
+    )
+    assert_same_marts(read_marts(copied_log), before)
+
+
+def test_a_label_refreshes_only_the_window_of_its_prediction(
+    copied_log: ConnectionSettings, dbt: Dbt
+) -> None:
+    with warehouse.connect(copied_log) as connection:
+        connection.execute(
+            """
+            insert into raw.ground_truth (prediction_id, actual, observed_at)
+            select prediction_id, '1', predicted_at
+            from raw.prediction_logs
+            where model_name = 'flight_delay'
+            order by predicted_at
+            limit 1
+            """
+        )
+        connection.commit()
+
+    run = dbt.build(MODELS_ONLY)
+
+    assert run.messages == (
+        "Driftline: flight_delay: 1 windows refreshed, labels arrived.",
+    )
+
+
+def test_windows_can_be_refreshed_on_demand(
+    copied_log: ConnectionSettings, dbt: Dbt
+) -> None:
+    expected = read_marts(copied_log)
+    with warehouse.connect(copied_log) as connection:
+        connection.execute("delete from marts.data_quality")
+        connection.commit()
+
+    run = dbt.build(
+        MODELS_ONLY,
+        variables={
+            "refresh_from": "2026-03-02",
+            "refresh_to": "2026-03-10",
+            "only_monitors": ["flight_delay"],
+        },
+    )
+
+    assert len(run.messages) == 1
+    assert run.messages[0].startswith("Driftline: flight_delay: ")
+    quality = read_marts(copied_log)["data_quality"]
+    assert_same_marts(
+        {"data_quality": quality},
+        {
+            "data_quality": {
+                key: row
+                for key, row in expected["data_quality"].items()
+                if key[0] == "flight_delay"
+            }
+        },
+    )
+
+
+def test_a_run_that_leaves_a_mart_out_leaves_its_windows_stale(
+    copied_log: ConnectionSettings, dbt: Dbt
+) -> None:
+    with warehouse.connect(copied_log) as connection:
+        later_predictions(connection)
+        connection.commit()
+
+    dbt.build([*MODELS_ONLY, "--exclude", "data_quality"])
+    run = dbt.build(MODELS_ONLY)
+    refreshed = read_marts(copied_log)
+    dbt.build([*MODELS_ONLY, "--full-refresh"])
+
+    assert any("windows refreshed" in message for message in run.messages)
+    assert_same_marts(refreshed, read_marts(copied_log))
+
+
+def test_a_table_that_was_dropped_is_built_whole(
+    copied_log: ConnectionSettings, dbt: Dbt
+) -> None:
+    expected = read_marts(copied_log)
+    with warehouse.connect(copied_log) as connection:
+        connection.execute("drop table marts.service_health cascade")
+        connection.execute("drop table intermediate.int_score_buckets cascade")
+        connection.commit()
+
+    dbt.build(MODELS_ONLY)
+
+    assert_same_marts(read_marts(copied_log), expected)
