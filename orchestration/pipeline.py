@@ -24,8 +24,8 @@ _AFTER_EVIDENTLY = "source:evidently.drift_results+"
 class Progress:
     """Where a run stands: ``done`` of ``total`` nodes or days of a ``step``.
 
-    ``step`` is "parse", "dbt", "evidently" or "dbt after evidently". ``node`` or ``day``
-    is what was finished just now, if anything was.
+    ``step`` is "parse", "dbt", "evidently" or "dbt after evidently". ``node`` or
+    ``day`` is what was finished just now, if anything was.
     """
 
     step: str

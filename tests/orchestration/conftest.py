@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
+import dagster as dg
 import psycopg
 import pytest
 
@@ -178,3 +179,11 @@ def small_warehouse(database: ConnectionSettings) -> SmallWarehouse:
 def connection(small_warehouse: SmallWarehouse) -> Iterator[psycopg.Connection]:
     with small_warehouse.connect() as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def definitions() -> dg.Definitions:
+    """All that Dagster shows, as for the embedded warehouse."""
+    from orchestration.definitions import defs
+
+    return defs()

@@ -158,7 +158,9 @@ def _metadata(outcomes: Sequence[DayOutcome]) -> dict[str, dg.MetadataValue]:
         "failed_count": dg.MetadataValue.int(
             sum(1 for o in outcomes if o.failure is not None)
         ),
-        "seconds": dg.MetadataValue.float(round(sum(o.seconds for o in outcomes), 3)),
+        "seconds": dg.MetadataValue.float(
+            round(sum((o.seconds for o in outcomes), start=0.0), 3)
+        ),
         "most_drifted_columns": dg.MetadataValue.json(dict(drifted.most_common(10))),
     }
     for monitor in sorted({outcome.monitor for outcome in outcomes}):

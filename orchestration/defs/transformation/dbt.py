@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -90,3 +91,5 @@ def dbt_models(
     with project.warehouse_environment(warehouse.settings(os.environ)):
         invocation = dbt.cli(arguments, context=context)
     yield from invocation.stream()
+    # Each run's artefacts are megabytes, and only those of a failed one are ever read.
+    shutil.rmtree(invocation.target_path, ignore_errors=True)

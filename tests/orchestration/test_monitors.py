@@ -1,0 +1,93 @@
+"""Monitor blocks become monitors, and a wrong one is told in a sentence."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from orchestration.monitors import MonitorError, Relation, parse_monitors
+
+RELATIONS = {
+    "stg_flights": Relation(schema="staging", name="stg_flights"),
+    "stg_flights_baseline": Relation(schema="staging", name="flights_before"),
+}
+BLOCK: dict[str, Any] = {
+    "name": "flight_delayed",
+    "predictions": "stg_flights",
+    "task": "binary",
+    "features": {"dep_delay": "numerical", "carrier": "categorical"},
+    "baseline": {"relation": "stg_flights_baseline"},
+    "owner": "team-flights",
+}
+
+
+def kinds(**changes: Any) -> list[tuple[str, str, str]]:
+    (monitor,) = parse_monitors([BLOCK | changes], RELATIONS)
+    return [(column.name, column.role, column.kind) for column in monitor.columns]
+
+
+def test_a_binary_monitor_has_a_score_and_categorical_outcomes() -> None:
+    assert kinds() == [
+        ("dep_delay", "feature", "numerical"),
+        ("carrier", "feature", "categorical"),
+        ("prediction", "prediction", "categorical"),
+        ("score", "score", "numerical"),
+        ("actual", "actual", "categorical"),
+    ]
+
+
+def test_a_regression_monitor_has_numerical_outcomes_and_no_score() -> None:
+    assert kinds(task="regression")[2:] == [
+        ("prediction", "prediction", "numerical"),
+        ("actual", "actual", "numerical"),
+    ]
+
+
+def test_relations_are_where_the_manifest_says() -> None:
+    (monitor,) = parse_monitors([BLOCK], RELATIONS)
+
+    assert monitor.predictions == Relation(schema="staging", name="stg_flights")
+    assert monitor.baseline.relation.name == "flights_before"
+    assert (monitor.minimum_sample_count, monitor.owner) == (50, "team-flights")
+
+
+def test_a_baseline_can_be_a_stretch_of_the_predictions() -> None:
+    fixed, first = (
+        parse_monitors([BLOCK | {"baseline": baseline}], RELATIONS)[0].baseline
+        for baseline in (
+            {"from": "2026-01-01", "to": "2026-02-01"},
+            {"first": "14 days"},
+        )
+    )
+
+    assert fixed.relation == first.relation == RELATIONS["stg_flights"]
+    assert fixed.start == datetime(2026, 1, 1, tzinfo=UTC)
+    assert fixed.end == datetime(2026, 2, 1, tzinfo=UTC)
+    assert first.first == timedelta(days=14)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"name": "Flight; drop"}, "'Flight; drop', key name: use lowercase"),
+        ({"predictions": "typo"}, "key predictions: 'typo' is no model"),
+        ({"features": {}}, "key features: list at least one"),
+        ({"features": {'a"b': "numerical"}}, "'a\"b' is no identifier"),
+        ({"features": {"tail": "text"}}, "key features.tail: 'text' is neither"),
+        ({"baseline": None}, "key baseline: give"),
+        ({"baseline": {"first": "a while"}}, "key baseline: give"),
+        ({"baseline": {"relation": "typo"}}, "key baseline.relation: 'typo'"),
+        ({"baseline": {"from": "May", "to": "June"}}, "key baseline.from: 'May'"),
+    ],
+)
+def test_a_wrong_block_is_told_in_a_sentence(
+    changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(MonitorError, match="Monitor '") as raised:
+        parse_monitors([BLOCK | changes], RELATIONS)
+    assert message in str(raised.value)
+
+
+def test_two_monitors_of_one_name_are_refused() -> None:
+    with pytest.raises(MonitorError, match="it is there twice"):
+        parse_monitors([BLOCK, BLOCK], RELATIONS)
