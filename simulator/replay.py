@@ -182,9 +182,9 @@ def plan_replay(
 
 
 def _other_simulation(held: Simulation) -> str:
-    clock = "shifted" if held.is_shifted else "unshifted"
+    clock = "a shifted" if held.is_shifted else "an unshifted"
     return (
-        f"The warehouse already holds a {clock} simulation with seed {held.seed} and "
+        f"The warehouse already holds {clock} simulation with seed {held.seed} and "
         f"scenario {held.scenario!r}, which another would corrupt; repeat its options "
         "to continue it, or use a fresh database."
     )
