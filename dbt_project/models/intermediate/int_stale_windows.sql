@@ -105,8 +105,8 @@ stale as (
         compared.replaces_monitor or compared.is_forced or compared.has_other_labels
             as labels_changed,
         case
+            when compared.is_new then 'new windows'
             when compared.replaces_monitor then 'definition changed'
-            when compared.is_new then 'new window'
             when compared.is_retracted then 'rows retracted'
             when compared.has_other_predictions then 'predictions arrived'
             when compared.has_other_labels then 'labels arrived'
