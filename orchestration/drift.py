@@ -95,7 +95,8 @@ def evaluate_days(
 
     A monitor's day is written in one transaction, so a crash leaves whole days. A
     monitor that can't be read is written as not computable, with the reason, and the
-    others go on; it stays stale, so that it is tried again. Baselines are read once.
+    others go on; it stays stale, so that it is tried again. A day without rows has no
+    results, as it has no window in any mart. Baselines are read once.
 
     Raises ``ValueError`` for an unknown monitor, ``WarehouseError`` if dbt has not yet
     built the warehouse, and ``psycopg.Error`` if the connection is lost or the results
@@ -163,6 +164,19 @@ def stale_days(
         ):
             stale[monitor].append(day)
     return stale
+
+
+def evaluated_days(settings: ConnectionSettings) -> set[date]:
+    """The days that were evaluated for any monitor, by whatever ran it.
+
+    Raises ``WarehouseError`` if dbt has not yet built the warehouse.
+    """
+    with warehouse.connect(settings, autocommit=True) as connection:
+        _prepare_tables(connection)
+        rows = connection.execute(
+            "select distinct day from evidently.evaluated_days"
+        ).fetchall()
+    return {day for (day,) in rows}
 
 
 def _evaluate_monitor(
@@ -241,7 +255,9 @@ def _evaluate_day(
             sample.frame,
             baseline,
             minimum_sample_count=monitor.minimum_sample_count,
-        ),
+        )
+        if sample.row_count
+        else [],
         failure=None,
         read_at=sample.read_at,
     )
@@ -269,7 +285,7 @@ def _outcome(
     evaluated: _EvaluatedDay, *, seconds: float, position: int, total: int
 ) -> DayOutcome:
     columns = [result for result in evaluated.results if result.role != "dataset"]
-    dataset = next(result for result in evaluated.results if result.role == "dataset")
+    shares = [result.score for result in evaluated.results if result.role == "dataset"]
     return DayOutcome(
         monitor=evaluated.monitor.name,
         day=evaluated.day,
@@ -283,7 +299,7 @@ def _outcome(
             for result in columns
             if result.status == "not_computable"
         ),
-        drifted_share=dataset.score,
+        drifted_share=shares[0] if shares else None,
         failure=evaluated.failure,
         seconds=seconds,
         position=position,

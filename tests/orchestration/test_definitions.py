@@ -11,6 +11,7 @@ import dagster as dg
 import pytest
 
 from orchestration import project
+from orchestration.drift import evaluate_days
 from tests.orchestration.conftest import DAY, SmallWarehouse, monitor
 
 DRIFT_RESULTS = dg.AssetKey(["evidently", "drift_results"])
@@ -202,6 +203,19 @@ def test_a_run_without_a_day_evaluates_the_stale_days_and_records_each(
     (event,) = again.get_asset_materialization_events()
     assert event.partition is None
     assert event.materialization.metadata["evaluated_day_count"].value == 0
+
+
+def test_days_that_were_evaluated_outside_of_dagster_are_recognised(
+    two_days: SmallWarehouse,
+    drift_results: dg.AssetsDefinition,
+    instance: dg.DagsterInstance,
+) -> None:
+    evaluate_days(two_days.settings, {"flights": [DAY.date()]}, [monitor()])
+
+    result = dg.materialize([drift_results], instance=instance)
+
+    assert materialised_days(instance) == ["2026-03-01", "2026-03-02"]
+    assert len(result.get_asset_materialization_events()) == 3
 
 
 def test_a_run_with_a_day_evaluates_it_in_any_case_and_no_other(

@@ -22,6 +22,7 @@ from orchestration.drift import (
     DayOutcome,
     SampleOptions,
     evaluate_days,
+    evaluated_days,
     stale_days,
 )
 from orchestration.sampling import SAMPLE_LIMIT
@@ -112,6 +113,8 @@ def drift_results(
         progress=lambda outcome: context.log.info(_line(outcome)),
     )
     _describe_days(context, outcomes)
+    if not context.has_partition_key:
+        _recognise_days(context, evaluated_days(settings))
     return dg.MaterializeResult(
         metadata=_metadata(outcomes), check_results=[_evaluated_check(outcomes)]
     )
@@ -143,6 +146,16 @@ def _describe_days(
                 dg.AssetMaterialization(
                     DRIFT_RESULTS, partition=partition, metadata=metadata
                 )
+            )
+
+
+def _recognise_days(context: dg.AssetExecutionContext, days: Iterable[date]) -> None:
+    """Say of days that were evaluated outside of Dagster that they are materialised."""
+    known = context.instance.get_materialized_partitions(DRIFT_RESULTS)
+    for partition in sorted({day.isoformat() for day in days} - known):
+        if DAYS.has_partition_key(partition):
+            context.log_event(
+                dg.AssetMaterialization(DRIFT_RESULTS, partition=partition)
             )
 
 
