@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -263,15 +263,17 @@ def _progress(
 
 def _print_result(result: ReplayResult) -> None:
     _print_counts(result.counts)
-    skills = ", ".join(
-        f"{each.model_name} {each.model_version} {each.metric} {each.value:.3g}"
-        for each in result.skills
-    )
-    _out.print(f"Validation: {skills}", highlight=False)
+    for each in result.skills:
+        _out.print(
+            f"{each.model_name}, version {each.model_version}: {each.metric} "
+            f"{each.value:.3g} on its validation data.",
+            highlight=False,
+        )
     verb = "Continued" if result.is_continuation else "Served"
+    last_day = result.served_until - timedelta(days=1)
     _out.print(
-        f"{verb} {result.served_from:%Y-%m-%d} to {result.served_until:%Y-%m-%d} "
-        f"(exclusive) in {result.seconds:.1f} s.",
+        f"{verb} {result.served_from:%Y-%m-%d} to {last_day:%Y-%m-%d} in "
+        f"{result.seconds:.1f} s.",
         highlight=False,
     )
     _print_speed(result.received, result.loading_seconds)

@@ -30,7 +30,7 @@ from simulator.records import (
     Target,
 )
 
-BATCH_LINES = 25_000
+BATCH_LINES = 50_000
 BATCH_BYTES = 64 * 1024 * 1024
 # A longer line is refused by the parser; of one longer than this not all is kept.
 KEPT_LINE_BYTES = 16 * 1024 * 1024

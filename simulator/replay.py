@@ -5,7 +5,8 @@ serve from then on. A shifted replay is moved by whole weeks, so that weekdays s
 weekdays, and ends yesterday (UTC): the first run of a warehouse fixes the shift, serves
 ``weeks`` weeks and the zero to six days that are left until yesterday. Every later run
 continues that simulation, with the same shift, until the yesterday of its own day. What
-is there already comes out identical and is dropped as a duplicate.
+is there already comes out identical and is dropped as a duplicate. Nothing follows the
+last day of 2013: a replay of nearly all its weeks ends up to six days early.
 """
 
 import time
