@@ -1,0 +1,1 @@
+"""Grafana dashboards over the marts, written in Python: ``python -m grafana.build``."""

@@ -1,0 +1,71 @@
+"""Colours, thresholds and value mappings that all dashboards share."""
+
+from collections.abc import Sequence
+
+from grafana_foundation_sdk.builders import dashboard as builders
+from grafana_foundation_sdk.models import dashboard as models
+
+# Few colours, each with one meaning on every dashboard.
+GOOD = "semi-dark-green"
+WARNING = "semi-dark-orange"
+CRITICAL = "semi-dark-red"
+UNKNOWN = "#73767f"
+MEASURED = "blue"
+PROVISIONAL = "super-light-blue"
+REFERENCE = "#9fa3ad"
+SECONDARY = "purple"
+
+# The panels that show a status as a number: see `status_code`.
+_STATUSES = (
+    ("not_computable", "not computable", UNKNOWN),
+    ("ok", "ok", GOOD),
+    ("warning", "warning", WARNING),
+    ("critical", "critical", CRITICAL),
+)
+
+# Thresholds are steps: from this value on, this colour; None is minus infinity.
+Steps = Sequence[tuple[float | None, str]]
+NO_THRESHOLD: Steps = [(None, MEASURED)]
+# Those of marts.service_health for the default objectives: 5 and 20 times a budget of
+# 0.1 % of requests that fail, and of 1 % that are slow.
+ERROR_RATE: Steps = [(None, GOOD), (0.005, WARNING), (0.02, CRITICAL)]
+SLOW_RATE: Steps = [(None, GOOD), (0.05, WARNING), (0.2, CRITICAL)]
+# Flights land within a day; a log that is loaded daily is up to a day old.
+STALENESS_SECONDS: Steps = [(None, GOOD), (26 * 3600, WARNING), (50 * 3600, CRITICAL)]
+LABEL_COVERAGE: Steps = [(None, CRITICAL), (0.5, WARNING), (0.9, GOOD)]
+# Those of marts.data_quality.
+UNUSABLE_RATE: Steps = [(None, GOOD), (0.03, WARNING), (0.2, CRITICAL)]
+COUNT_OF_CRITICAL: Steps = [(None, GOOD), (1, CRITICAL)]
+DRIFTED_SHARE: Steps = [(None, GOOD), (0.3, WARNING), (0.5, CRITICAL)]
+STATUS_CODES: Steps = [
+    (None if code == 0 else code, colour)
+    for code, (_, _, colour) in enumerate(_STATUSES)
+]
+
+
+def thresholds(steps: Steps) -> builders.ThresholdsConfig:
+    """Absolute thresholds of ascending steps, the first from minus infinity."""
+    return (
+        builders.ThresholdsConfig()
+        .mode(models.ThresholdsMode.ABSOLUTE)
+        .steps([models.Threshold(value, colour) for value, colour in steps])
+    )
+
+
+def status_code(column: str) -> str:
+    """SQL for the number of a status: 0 not computable, 1 ok, 2 warning, 3 critical.
+
+    A state timeline can't show text: in time series, text becomes a label.
+    """
+    names = ", ".join(f"'{name}'" for name, _, _ in _STATUSES)
+    return f"array_position(array[{names}], {column}) - 1"
+
+
+def status_mappings() -> list[models.ValueMapping]:
+    """Name and colour of each status, given as the mart's text or as its number."""
+    results = {
+        key: models.ValueMappingResult(text=text, color=colour, index=code)
+        for code, (name, text, colour) in enumerate(_STATUSES)
+        for key in (name, str(code))
+    }
+    return [models.ValueMap(options=results)]

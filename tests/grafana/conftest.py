@@ -1,0 +1,111 @@
+"""A warehouse with small marts, built once for all tests of the dashboards."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import psycopg
+import pytest
+
+from orchestration import warehouse
+from orchestration.project import Dbt
+from orchestration.warehouse import ConnectionSettings
+from tests.dbt.prediction_log import (
+    MODELS,
+    draw_predictions,
+    insert_labels,
+    insert_predictions,
+    write_small_log,
+)
+from tests.grafana.dashboards import GRAFANA_DIR
+
+READER = "driftline_reader"
+
+_DEPLOYMENTS = """
+    insert into raw.deployments (model_name, model_version, deployed_at, note)
+    select model_name, '1', timestamptz '2026-03-02 00:00Z', 'It''s the first.'
+    from
+        unnest(array['flight_delay', 'flight_delayed', 'flight_delay_band'])
+            as model_name
+"""
+
+# What the Evidently step would write, in its table's shape.
+_EVIDENTLY = """
+    insert into evidently.drift_results (
+        monitor, model_version, segment, segment_value, grain, window_start, window_end,
+        column_name, method, role, score, p_value, threshold, is_drifted, sample_count,
+        baseline_sample_count, status, reason, evaluated_at
+    )
+    select
+        monitor, 'all', 'all', 'all', 'day', day, day + interval '1 day', column_name,
+        method, role, score, p_value, 0.1, true, 100, 100, 'warning', 'drifted', now()
+    from
+        unnest(array['flight_delay', 'flight_delayed', 'flight_delay_band']) as monitor,
+        generate_series(
+            timestamptz '2026-03-02 00:00Z', '2026-03-04 00:00Z', interval '1 day'
+        ) as day,
+        (values
+            ('dep_delay', 'wasserstein', 'feature', 0.2, null),
+            ('carrier', 'chi_squared', 'feature', 0.2, 0.03),
+            ('(dataset)', 'drifted_columns', 'dataset', 0.4, null)
+        ) as results (column_name, method, role, score, p_value)
+"""
+
+
+def create_reader(settings: ConnectionSettings) -> None:
+    """Run ``reader_role.sql`` as the owner of the warehouse."""
+    with warehouse.connect(settings) as connection:
+        connection.execute((GRAFANA_DIR / "reader_role.sql").read_bytes())
+
+
+@pytest.fixture(scope="session")
+def reader_role(postgres: ConnectionSettings) -> Iterator[str]:
+    """The name of the reader, a role of the whole server, gone at the end."""
+    yield READER
+    with warehouse.connect(postgres, autocommit=True) as connection:
+        connection.execute(f"drop role if exists {READER}")
+
+
+@pytest.fixture(scope="session")
+def built_marts(
+    fresh_database: Callable[[], AbstractContextManager[ConnectionSettings]],
+    reader_role: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[ConnectionSettings]:
+    """Marts of three days long ago and of the last ones, whose labels are to come.
+
+    Only to be read. The reader was made before any mart, as when a server is set up.
+    """
+    with fresh_database() as settings:
+        write_small_log(settings)
+        create_reader(settings)
+        with warehouse.connect(settings) as connection:
+            connection.execute(_DEPLOYMENTS)
+            generator = np.random.default_rng(5)
+            for model_name in MODELS:
+                recent = draw_predictions(
+                    generator,
+                    model_name=model_name,
+                    count=150,
+                    start=datetime.now(UTC) - timedelta(hours=12),
+                    days=0.5,
+                    prefix="recent",
+                )
+                insert_predictions(connection, recent, loaded_at=None)
+                insert_labels(connection, recent[:120], loaded_at=None)
+        target_path = tmp_path_factory.mktemp("grafana-dbt")
+        models = ("--exclude-resource-type", "test")
+        Dbt(settings, target_path=target_path).build(models)
+        with warehouse.connect(settings) as connection:
+            connection.execute(_EVIDENTLY)
+        yield settings
+
+
+@pytest.fixture(scope="session")
+def reader(built_marts: ConnectionSettings) -> Iterator[psycopg.Connection]:
+    """The connection that Grafana would have."""
+    settings = replace(built_marts, user=READER)
+    with warehouse.connect(settings, autocommit=True) as connection:
+        yield connection
