@@ -37,5 +37,6 @@ def dagster_home(home: Path) -> Path:
     directory.mkdir(parents=True, exist_ok=True)
     configuration = directory / "dagster.yaml"
     if not configuration.exists():
-        configuration.write_text("telemetry:\n  enabled: false\n")
+        # No telemetry, and no newsletter before the first look.
+        configuration.write_text("telemetry:\n  enabled: false\nnux:\n  enabled: false\n")
     return directory
