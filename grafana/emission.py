@@ -148,4 +148,6 @@ def as_json(dashboard: builders.Dashboard) -> dict[str, Any]:
     for variable in content["templating"]["list"]:
         for name in ("auto", "auto_count", "auto_min"):
             del variable[name]
+        # As Grafana writes it itself; without a value it takes the first option.
+        variable |= {"hide": 0, "current": {}, "options": []} | variable
     return content

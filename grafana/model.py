@@ -466,15 +466,16 @@ def _comparisons() -> list[timeseries.Panel]:
         where {_VERSION}
             and segment in (${{segment:sqlstring}})
             and grain = 'day'
+            and status != 'not_computable'
             and figures.value is not null
             and $__timeFilter(window_start)
         order by 1, 2
         """,
         description="""The same figure for each value of the chosen segment: a model can
-            be well on average and wrong for some. Rare values scatter more. Choose one
-            as segment value to see its confidence band.""",
+            be well on average and wrong for some. Days with too few labels to judge are
+            left out. Choose one as segment value to see its confidence band.""",
         unit="none",
-        no_value="No labelled predictions in this time range",
+        no_value="No value of the segment has enough labels a day",
         width=8,
         height=9,
         interval=DAILY,

@@ -215,6 +215,7 @@ def status_timeline(
         statetimeline.Panel()
         .mappings(style.status_mappings())
         .merge_values(True)
+        .per_page(40)
         .insert_nulls(_LONGEST_BRIDGED_MS)
         .color_scheme(_colours("thresholds"))
         .show_value(common_models.VisibilityMode.NEVER)
@@ -292,6 +293,8 @@ def rows(
         .cell_height(common_models.TableCellHeight.SM)
         .filterable(True)
         .footer(common.TableFooterOptions().show(False).reducer([]))
+        # The panel's own is for no rows at all, and would stand in each empty cell.
+        .override_by_regexp("/.*/", [Property("noValue", "-")])
     )
     return _common(
         panel,

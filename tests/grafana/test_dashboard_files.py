@@ -1,5 +1,6 @@
 """What Grafana accepts but shows wrong, and what a reader of a dashboard needs."""
 
+import inspect
 import itertools
 import json
 import re
@@ -8,6 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import yaml
+from grafana_foundation_sdk.models import common
 
 from grafana.build import dashboard_files
 from tests.grafana.dashboards import (
@@ -30,6 +32,16 @@ PANELS = [
 ]
 # Ids of Grafana's units; of an unknown one it shows the id after the number.
 UNITS = {"none", "short", "s", "ms", "percentunit"}
+# What overrides may set of every kind of panel.
+STANDARD_OPTIONS = {
+    "color",
+    "decimals",
+    "links",
+    "mappings",
+    "noValue",
+    "thresholds",
+    "unit",
+}
 # The shortest windows of a mart, which no panel may ask to divide further.
 CADENCES = {
     "monitors": "1h",
@@ -111,6 +123,26 @@ def test_units_of_single_columns_are_known(panel: dict[str, Any]) -> None:
         if item["id"] == "unit"
     }
     assert units <= UNITS
+
+
+@each_panel
+def test_overrides_set_options_that_exist(panel: dict[str, Any]) -> None:
+    field_config = {
+        "timeseries": common.GraphFieldConfig,
+        "table": common.TableFieldOptions,
+    }
+    options = set(STANDARD_OPTIONS)
+    if panel["type"] in field_config:
+        parameters = inspect.signature(field_config[panel["type"]]).parameters
+        for name in parameters:
+            first, *rest = name.split("_")
+            options.add(f"custom.{first}{''.join(map(str.capitalize, rest))}")
+    used = {
+        item["id"]
+        for override in panel["fieldConfig"]["overrides"]
+        for item in override["properties"]
+    }
+    assert used <= options
 
 
 @each_panel

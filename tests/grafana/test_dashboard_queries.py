@@ -243,6 +243,30 @@ def test_status_codes_are_those_that_have_a_colour(
     assert shown
 
 
+def test_the_timeline_ends_with_the_statuses_of_the_table(
+    reader: psycopg.Connection,
+) -> None:
+    dashboard = DASHBOARDS["driftline-overview"]
+    selection = select_all(reader, dashboard)
+    by_title = {query.place: query for query in queries(dashboard)}
+    history = by_title["panel Status by monitor and family"]
+    table = by_title["panel Monitors, worst first"]
+    assert history.panel is not None
+    [mapping] = history.panel["fieldConfig"]["defaults"]["mappings"]
+    shown: dict[str, str] = {}
+    # Sorted by time: the newest state of each band stays.
+    for _, band, code in ask(reader, history.sql, selection).rows:
+        shown[band] = mapping["options"][str(code)]["text"].replace(" ", "_")
+    answer = ask(reader, table.sql, selection)
+    rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
+    families = ("Service health", "Data quality", "Performance", "Drift")
+    assert shown == {
+        f"{row['Monitor']}, {family.lower()}": row[family]
+        for row in rows
+        for family in families
+    }
+
+
 def _one(dashboard: Dashboard, **chosen: str) -> dict[str, str]:
     names = {variable["name"] for variable in variables(dashboard)}
     wanted = {"monitor": "flight_delayed", "column": "dep_delay", **chosen}
