@@ -38,5 +38,7 @@ def dagster_home(home: Path) -> Path:
     configuration = directory / "dagster.yaml"
     if not configuration.exists():
         # No telemetry, and no newsletter before the first look.
-        configuration.write_text("telemetry:\n  enabled: false\nnux:\n  enabled: false\n")
+        configuration.write_text(
+            "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
+        )
     return directory

@@ -36,9 +36,9 @@ class ColumnFinding:
 class IncidentFinding:
     """An injected incident, and whether the figures that ought to show it do.
 
-    ``reason`` is what the worst flagged window says. ``other_alarms`` counts the windows
-    of the same figures outside of all injected incidents which are flagged too, of
-    ``other_windows``: a figure that is always red has noticed nothing.
+    ``reason`` is what the worst flagged window says. ``other_alarms`` counts the
+    windows of the same figures outside of all injected incidents which are flagged too,
+    of ``other_windows``: a figure that is always red has noticed nothing.
     """
 
     kind: str
@@ -173,7 +173,8 @@ def read_incidents(connection: psycopg.Connection) -> list[IncidentFinding]:
                             incidents.model_name is null
                             or incidents.model_name = figures.monitor
                         )
-                        and incidents.column_name is not distinct from figures.column_name
+                        and incidents.column_name
+                        is not distinct from figures.column_name
 
                 where figures.status != 'not_computable'
 
@@ -189,8 +190,10 @@ def read_incidents(connection: psycopg.Connection) -> list[IncidentFinding]:
                 coalesce(bool_or(judged.is_during and judged.is_flagged), false)
                     as is_shown,
                 (
-                    array_agg(judged.reason order by judged.is_critical desc, judged.window_start)
-                    filter (where judged.is_during and judged.is_flagged)
+                    array_agg(
+                        judged.reason
+                        order by judged.is_critical desc, judged.window_start
+                    ) filter (where judged.is_during and judged.is_flagged)
                 )[1] as reason,
                 count(*) filter (where judged.is_flagged and not judged.is_during_any)
                     as other_alarms,

@@ -110,9 +110,7 @@ def _simulate(
             progress=advance,
         )
         loaded = sum(count.loaded for count in result.counts.values())
-        rate = (
-            result.received / result.loading_seconds if result.loading_seconds else 0
-        )
+        rate = result.received / result.loading_seconds if result.loading_seconds else 0
         told(f"{loaded:,} new rows, {rate:,.0f} rows per second of loading")
 
 

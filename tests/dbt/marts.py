@@ -65,9 +65,7 @@ def read_mart(settings: ConnectionSettings, mart: str) -> Rows:
         warehouse.connect(settings) as connection,
         connection.cursor(row_factory=dict_row) as cursor,
     ):
-        cursor.execute(
-            sql.SQL("select * from marts.{}").format(sql.Identifier(mart))
-        )
+        cursor.execute(sql.SQL("select * from marts.{}").format(sql.Identifier(mart)))
         found: Rows = {}
         for row in cursor:
             key = tuple(row[name] for name in KEYS[mart])
@@ -85,9 +83,7 @@ def read_marts(settings: ConnectionSettings) -> dict[str, Rows]:
     return {mart: read_mart(settings, mart) for mart in KEYS}
 
 
-def assert_same_marts(
-    actual: Mapping[str, Rows], expected: Mapping[str, Rows]
-) -> None:
+def assert_same_marts(actual: Mapping[str, Rows], expected: Mapping[str, Rows]) -> None:
     """Fail with the first differences of each mart."""
     differences: list[str] = []
     for mart, rows in expected.items():

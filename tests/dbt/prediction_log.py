@@ -1,4 +1,4 @@
-"""A small prediction log for tests: three models, a few days, everything random by seed."""
+"""A small prediction log for tests: three models, a few days, random by seed."""
 
 import json
 from collections.abc import Sequence
@@ -105,9 +105,7 @@ def draw_predictions(
     return predictions
 
 
-def _predicted(
-    generator: np.random.Generator, model_name: str, delay: float
-) -> object:
+def _predicted(generator: np.random.Generator, model_name: str, delay: float) -> object:
     if model_name == "flight_delay":
         return float(delay)
     if model_name == "flight_delayed":

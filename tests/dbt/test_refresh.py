@@ -1,9 +1,9 @@
 """After any sequence of events, the marts equal those of one full refresh."""
 
-import io
 import json
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -106,15 +106,19 @@ def replayed_file(connection: psycopg.Connection) -> None:
     )
     names = [column.name for column in rows.description or ()]
     lines = [
-        json.dumps(dict(zip(names, row, strict=True)), default=lambda at: at.isoformat())
+        json.dumps(
+            dict(zip(names, row, strict=True)), default=lambda at: at.isoformat()
+        )
         for row in rows.fetchall()
     ]
     connection.commit()
     for _ in range(2):
-        stream = io.BufferedReader(io.BytesIO("\n".join(lines * 2).encode()))  # type: ignore[arg-type]
-        counts = load_lines(
-            connection, stream, target=Target.PREDICTION_LOGS, source="replay"
-        )
+        with tempfile.NamedTemporaryFile() as file:
+            Path(file.name).write_text("\n".join(lines * 2))
+            with Path(file.name).open("rb") as stream:
+                counts = load_lines(
+                    connection, stream, target=Target.PREDICTION_LOGS, source="replay"
+                )
         assert counts.received == 2 * len(lines)
         assert counts.loaded == 0
 
@@ -253,8 +257,11 @@ def test_a_changed_monitor_block_is_applied_to_all_of_its_history(
     monitor_blocks[0] |= {
         "segments": ["origin x carrier"],
         "windows": {"traffic": "hour", "columns": "hour"},
-        "features": {"dep_delay": "numerical", "origin": "categorical",
-                     "carrier": "categorical"},
+        "features": {
+            "dep_delay": "numerical",
+            "origin": "categorical",
+            "carrier": "categorical",
+        },
     }
     changed = {"monitors": monitor_blocks}
 
@@ -263,7 +270,9 @@ def test_a_changed_monitor_block_is_applied_to_all_of_its_history(
     dbt.build([*MODELS_ONLY, "--full-refresh"], variables=changed)
 
     assert_same_marts(refreshed, read_marts(copied_log))
-    segments = {key[2] for key in refreshed["service_health"] if key[0] == "flight_delay"}
+    segments = {
+        key[2] for key in refreshed["service_health"] if key[0] == "flight_delay"
+    }
     assert segments == {"all", "origin x carrier"}
 
 
@@ -382,9 +391,7 @@ def test_a_run_without_arrivals_refreshes_nothing_and_says_so(
 
     run = dbt.build(MODELS_ONLY)
 
-    assert run.messages == (
-        "Driftline: nothing has arrived, no window was refreshed.",
-    )
+    assert run.messages == ("Driftline: nothing has arrived, no window was refreshed.",)
     assert_same_marts(read_marts(copied_log), before)
 
 
