@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-deps
 
-.PHONY: help demo test lint format ui lock clean
+.PHONY: help demo test lint format ui dashboards lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ format: .venv/.installed ## Rewrite the Python in the house style
 
 ui: .venv/.installed ## Open Dagster on this machine
 	$(BIN)/driftline ui
+
+dashboards: .venv/.installed ## Write the JSON of the Grafana dashboards
+	$(BIN)/python -m grafana.build
 
 lock: ## Pin every dependency by hash; newest versions: make lock UPGRADE=--upgrade
 	$(PYTHON) -m venv build/lock

@@ -216,33 +216,21 @@ def _monitors() -> table.Panel:
     return panel.override_by_name("Why", [Property("custom.inspect", True)])
 
 
-# Which rows speak for a family, as in marts.monitors.
-_FAMILIES = {
-    "service health": ("service_health", "segment = 'all'"),
-    "data quality": ("data_quality", "role != 'actual'"),
-    "performance": ("model_performance", "segment = 'all' and labelled_count > 0"),
-    "drift": ("drift", "engine = 'sql' and method = 'psi' and role != 'actual'"),
-}
-
-
 def _history() -> statetimeline.Panel:
-    families = "\nunion all\n".join(
-        f"""select
-    window_start as "time",
-    monitor || ', {family}' as metric,
-    max({style.status_code("status")}) as code
-from marts.{mart}
-where {_OWNED}
-    and model_version = 'all'
-    and grain = 'day'
-    and {condition}
-    and $__timeFilter(window_start)
-group by window_start, monitor"""
-        for family, (mart, condition) in _FAMILIES.items()
-    )
     return panels.status_timeline(
         "Status by monitor and family",
-        f"{families}\norder by 1, 2",
+        f"""
+        select
+            window_start as "time",
+            monitor || ', ' || replace(replace(family, 'model_', ''), '_', ' ') as metric,
+            {style.status_code("status")} as code
+        from marts.statuses
+        where {_OWNED}
+            and model_version = 'all'
+            and grain = 'day'
+            and $__timeFilter(window_start)
+        order by 1, 2
+        """,
         description="""Since when? Each band is one family of one monitor, day by day:
             the worst status of its rows, all versions together. Dashed purple lines are
             deployments: look at what changes colour right after one.""",

@@ -54,6 +54,7 @@ KEYS = {
     ),
     "deployments": ("monitor", "model_version", "deployed_at"),
     "monitors": ("monitor",),
+    "statuses": ("monitor", "model_version", "family", "grain", "window_start"),
 }
 # These tell the time of reading, not what was read.
 VOLATILE = {"seconds_since_last_prediction"}

@@ -11,6 +11,7 @@ import pytest
 
 from orchestration import warehouse
 from orchestration.project import Dbt
+from orchestration.roles import READER, create_reader
 from orchestration.warehouse import ConnectionSettings
 from tests.dbt.prediction_log import (
     MODELS,
@@ -19,9 +20,6 @@ from tests.dbt.prediction_log import (
     insert_predictions,
     write_small_log,
 )
-from tests.grafana.dashboards import GRAFANA_DIR
-
-READER = "driftline_reader"
 
 _DEPLOYMENTS = """
     insert into raw.deployments (model_name, model_version, deployed_at, note)
@@ -54,12 +52,6 @@ _EVIDENTLY = """
 """
 
 
-def create_reader(settings: ConnectionSettings) -> None:
-    """Run ``reader_role.sql`` as the owner of the warehouse."""
-    with warehouse.connect(settings) as connection:
-        connection.execute((GRAFANA_DIR / "reader_role.sql").read_bytes())
-
-
 @pytest.fixture(scope="session")
 def reader_role(postgres: ConnectionSettings) -> Iterator[str]:
     """The name of the reader, a role of the whole server, gone at the end."""
@@ -80,7 +72,8 @@ def built_marts(
     """
     with fresh_database() as settings:
         write_small_log(settings)
-        create_reader(settings)
+        with warehouse.connect(settings, autocommit=True) as connection:
+            create_reader(connection, password=None)
         with warehouse.connect(settings) as connection:
             connection.execute(_DEPLOYMENTS)
             generator = np.random.default_rng(5)

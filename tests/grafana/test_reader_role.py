@@ -7,8 +7,8 @@ import pytest
 from psycopg.errors import InsufficientPrivilege, ReadOnlySqlTransaction
 
 from orchestration import warehouse
+from orchestration.roles import READER, create_reader
 from orchestration.warehouse import ConnectionSettings
-from tests.grafana.conftest import READER, create_reader
 
 VERBS = ("select", "insert", "update", "delete", "truncate", "references", "trigger")
 SCHEMAS = ("raw", "staging", "intermediate", "evidently", "marts")
@@ -103,9 +103,9 @@ def test_a_mart_that_is_made_anew_can_be_read(
 ) -> None:
     with warehouse.connect(database) as connection:
         connection.execute("create schema marts; create table marts.old (number int)")
-    # Twice: it may be run at any time.
-    create_reader(database)
-    create_reader(database)
+        # Twice: it may be run at any time.
+        create_reader(connection, password=None)
+        create_reader(connection, password=None)
     with warehouse.connect(database) as connection:
         # As dbt does it with --full-refresh.
         connection.execute(
@@ -122,11 +122,17 @@ def test_a_mart_that_is_made_anew_can_be_read(
     assert rows(as_reader, "select number from marts.new") == [(1,)]
 
 
-def test_the_file_sets_no_password(
+def test_the_role_gets_a_password_only_if_one_is_given(
     database: ConnectionSettings, reader_role: str
 ) -> None:
-    create_reader(database)
-    assert rows(
-        database,
-        f"select rolpassword from pg_authid where rolname = '{reader_role}'",
-    ) == [(None,)]
+    stored = f"select rolpassword from pg_authid where rolname = '{reader_role}'"
+    with warehouse.connect(database) as connection:
+        create_reader(connection, password=None)
+    assert rows(database, stored) == [(None,)]
+
+    with warehouse.connect(database) as connection:
+        create_reader(connection, password="it's 100 % secret")
+        create_reader(connection, password=None)
+
+    ((verifier,),) = rows(database, stored)
+    assert str(verifier).startswith("SCRAM-SHA-256$")

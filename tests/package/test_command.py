@@ -18,7 +18,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from orchestration import warehouse
 from orchestration.cli import app
+from orchestration.roles import READER
 from orchestration.warehouse import ConnectionSettings
 
 Driftline = Callable[..., subprocess.CompletedProcess[str]]
@@ -167,3 +169,26 @@ def test_the_interface_answers_on_loopback_and_stops_on_ctrl_c(
     assert f"Dagster at http://127.0.0.1:{port}" in output.read_text()
     telemetry = (home / "dagster" / "dagster.yaml").read_text()
     assert telemetry == "telemetry:\n  enabled: false\n"
+
+
+def test_init_makes_the_raw_schema_and_the_reader_with_its_password(
+    database: ConnectionSettings, driftline: Driftline
+) -> None:
+    password = "a secret"
+    try:
+        result = driftline(
+            "init", DRIFTLINE_READER_PASSWORD=password, **database.environ()
+        )
+
+        assert result.returncode == 0, result.stderr
+        assert password not in result.stdout + result.stderr
+        with warehouse.connect(database) as connection:
+            assert connection.execute(
+                "select to_regclass('raw.prediction_logs') is not null, rolpassword"
+                " like 'SCRAM%%' from pg_authid where rolname = %s",
+                [READER],
+            ).fetchone() == (True, True)
+    finally:
+        with warehouse.connect(database, autocommit=True) as connection:
+            connection.execute(f"drop owned by {READER}")
+            connection.execute(f"drop role {READER}")

@@ -74,10 +74,16 @@ counts as (
         sum(counted.bin_count) as row_count,
         coalesce(sum(counted.bin_count) filter (where counted.bin = {{ null_bin() }}), 0) as null_count,
         coalesce(sum(counted.bin_count) filter (where counted.bin = {{ invalid_bin() }}), 0) as invalid_count,
-        coalesce(sum(counted.bin_count) filter (where counted.bin = {{ unseen_bin() }}), 0) as unseen_count,
+        -- Without any baseline nothing has been seen, and nothing is odd about that.
+        coalesce(sum(counted.bin_count) filter (
+            where counted.bin = {{ unseen_bin() }} and monitors.reference_version is not null
+        ), 0) as unseen_count,
         coalesce(sum(counted.bin_count) filter (where bins.is_out_of_range), 0) as out_of_range_count
 
     from rolled_up_counts as counted
+
+    inner join monitors
+        on counted.monitor = monitors.monitor
 
     left join bins
         on

@@ -23,66 +23,16 @@ ledger as (
 
 ),
 
--- What each family says of its newest day: the worst of its rows over all versions.
-statuses as (
-
-    select
-        monitor,
-        'service_health' as family,
-        window_start,
-        status,
-        reason
-    from {{ ref('service_health') }}
-    where grain = 'day' and model_version = 'all' and segment = 'all'
-
-    union all
-
-    select
-        monitor,
-        'data_quality' as family,
-        window_start,
-        status,
-        column_name || ': ' || reason as reason
-    from {{ ref('data_quality') }}
-    where grain = 'day' and model_version = 'all' and role != 'actual'
-
-    union all
-
-    select
-        monitor,
-        'model_performance' as family,
-        window_start,
-        status,
-        reason
-    from {{ ref('model_performance') }}
-    where grain = 'day' and model_version = 'all' and segment = 'all' and labelled_count > 0
-
-    union all
-
-    select
-        monitor,
-        'drift' as family,
-        window_start,
-        status,
-        column_name || ': ' || reason as reason
-    from {{ ref('drift') }}
-    where grain = 'day' and model_version = 'all' and engine = 'sql' and method = 'psi' and role != 'actual'
-
-),
-
-ranked as (
+-- What each family says of its newest day over all versions.
+newest as (
 
     select
         *,
-        row_number() over (
-            partition by monitor, family
-            order by
-                window_start desc,
-                case status when 'critical' then 1 when 'warning' then 2 when 'ok' then 3 else 4 end,
-                reason
-        ) as position
+        row_number() over (partition by monitor, family order by window_start desc) as place
 
-    from statuses
+    from {{ ref('statuses') }}
+
+    where grain = 'day' and model_version = 'all'
 
 ),
 
@@ -94,14 +44,15 @@ current_statuses as (
         max(status) filter (where family = 'data_quality') as data_quality_status,
         max(status) filter (where family = 'model_performance') as model_performance_status,
         max(status) filter (where family = 'drift') as drift_status,
-        min(case status when 'critical' then 1 when 'warning' then 2 when 'ok' then 3 else 4 end) as severity,
+        max(severity) as severity,
         string_agg(
-            family || ' ' || status || coalesce(' (' || reason || ')', ''), '; ' order by family
+            family || ' ' || status || coalesce(' (' || reason || ')', ''), '; '
+            order by severity desc, family
         ) filter (where status != 'ok') as reason
 
-    from ranked
+    from newest
 
-    where position = 1
+    where place = 1
 
     group by monitor
 
@@ -125,12 +76,18 @@ described as (
         coalesce(current_statuses.model_performance_status, 'not_computable') as model_performance_status,
         coalesce(current_statuses.drift_status, 'not_computable') as drift_status,
         case current_statuses.severity
-            when 1 then 'critical'
+            when 3 then 'critical'
             when 2 then 'warning'
-            when 3 then 'ok'
+            when 1 then 'ok'
             else 'not_computable'
         end as status,
-        current_statuses.reason
+        current_statuses.reason,
+        monitors.availability_target,
+        monitors.latency_target_ms,
+        monitors.latency_target_share,
+        extract(epoch from monitors.labels_expected_within)::double precision
+            as labels_expected_within_seconds,
+        monitors.minimum_sample
 
     from monitors
 

@@ -1,0 +1,132 @@
+{{ config(materialized='view') }}
+
+with
+
+judged as (
+
+    select
+        monitor,
+        model_version,
+        'service_health' as family,
+        grain,
+        window_start,
+        window_end,
+        null as column_name,
+        status,
+        reason
+    from {{ ref('service_health') }}
+    where segment = 'all'
+
+    union all
+
+    select
+        monitor,
+        model_version,
+        'data_quality' as family,
+        grain,
+        window_start,
+        window_end,
+        column_name,
+        status,
+        reason
+    from {{ ref('data_quality') }}
+    where role != 'actual'
+
+    union all
+
+    select
+        monitor,
+        model_version,
+        'model_performance' as family,
+        grain,
+        window_start,
+        window_end,
+        null as column_name,
+        status,
+        reason
+    from {{ ref('model_performance') }}
+    where segment = 'all' and labelled_count > 0
+
+    union all
+
+    select
+        monitor,
+        model_version,
+        'drift' as family,
+        grain,
+        window_start,
+        window_end,
+        column_name,
+        status,
+        reason
+    from {{ ref('drift') }}
+    where segment = 'all' and engine = 'sql' and method = 'psi' and role != 'actual'
+
+),
+
+severities as (
+
+    select
+        *,
+        case status
+            when 'critical' then 3
+            when 'warning' then 2
+            when 'ok' then 1
+            else 0
+        end as severity
+
+    from judged
+
+),
+
+-- A window is as bad as its worst column. One that could not be computed is no pass, but
+-- it does not hide a column that could.
+worst as (
+
+    select
+        monitor,
+        model_version,
+        family,
+        grain,
+        window_start,
+        window_end,
+        max(severity) as severity,
+        count(*) filter (where severity >= 2) as flagged_count,
+        (
+            array_agg(coalesce(column_name || ': ', '') || reason order by severity desc, column_name)
+            filter (where reason is not null)
+        )[1] as first_reason
+
+    from severities
+
+    group by monitor, model_version, family, grain, window_start, window_end
+
+),
+
+statuses as (
+
+    select
+        monitor,
+        model_version,
+        family,
+        grain,
+        window_start,
+        window_end,
+        case severity
+            when 3 then 'critical'
+            when 2 then 'warning'
+            when 1 then 'ok'
+            else 'not_computable'
+        end as status,
+        severity,
+        case
+            when severity = 1 then null
+            when flagged_count > 1 then first_reason || ', and ' || (flagged_count - 1) || ' more'
+            else first_reason
+        end as reason
+
+    from worst
+
+)
+
+select * from statuses
