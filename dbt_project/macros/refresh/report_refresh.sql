@@ -5,23 +5,23 @@
         or 'model.driftline.int_stale_windows' not in selected_resources %}
         {{ return('') }}
     {% endif %}
-    {% set failed = results | selectattr('status', 'in', ['error', 'fail', 'skipped']) | list %}
+    {#- A run that failed early may not even have made the table. -#}
+    {% if results | selectattr('status', 'in', ['error', 'fail', 'skipped']) | list %}
+        {% do log("Driftline: this run did not finish, so the next one does its windows again.", info=true) %}
+        {{ return('') }}
+    {% endif %}
     {% set stale = run_query(
         "select monitor, reason, count(*) as window_count from " ~ stale_windows
         ~ " where invocation_id = '" ~ invocation_id ~ "' group by monitor, reason order by monitor, reason"
     ) %}
-    {% if failed %}
-        {% do log("Driftline: this run did not finish, so the next one does its windows again.", info=true) %}
-    {% elif not stale %}
+    {% if not stale %}
         {% do log("Driftline: nothing has arrived, no window was refreshed.", info=true) %}
     {% endif %}
-    {% if not failed %}
     {% for row in stale %}
         {% do log(
             "Driftline: " ~ row['monitor'] ~ ": " ~ row['window_count'] ~ " windows refreshed, " ~ row['reason'] ~ ".",
             info=true
         ) %}
     {% endfor %}
-    {% endif %}
     {{ return('') }}
 {% endmacro %}
