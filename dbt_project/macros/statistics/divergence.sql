@@ -18,6 +18,7 @@
 
 {% macro default__kolmogorov_p_value(lambda) -%}
     case
+        when {{ lambda }} is null then null
         when {{ lambda }} < 0.2 then 1
         else (
             select least(1, greatest(0, sum(
