@@ -63,7 +63,10 @@ numerical_bins as (
             when bins.bin = cardinality(baselines.edges) then baselines.maximum
             else baselines.edges[bins.bin + 1]
         end as upper_bound,
-        coalesce(bins.bin = 0 or bins.bin > cardinality(baselines.edges), false) as is_out_of_range
+        -- No edges, no range: then nothing can be outside of it.
+        coalesce(
+            cardinality(baselines.edges) > 0 and (bins.bin = 0 or bins.bin > cardinality(baselines.edges)), false
+        ) as is_out_of_range
 
     from monitored_columns
 
