@@ -1,20 +1,21 @@
 {#-
-    Whether a double is a usable number: not NaN, not ±Infinity, and within ±1e150, so that
-    neither a square nor a sum of squares can overflow. Anything else counts as invalid.
+    Whether a double is a usable number: not NaN, not ±Infinity, and within ±1e100. Anything else
+    counts as invalid. Postgres stops with an error where a double overflows, and its variance
+    squares numbers times their count: that must not overflow for any count of rows.
     (Postgres sorts NaN above every number, so `between` leaves it out.)
 -#}
 {% macro is_number(value) -%}
-    {{ value }} between -1e150 and 1e150
+    {{ value }} between -1e100 and 1e100
 {%- endmacro %}
 
 
 {#-
-    A value as a usable number, else null. What is closer to zero than 1e-150 counts as 0, since
-    Postgres stops with an error where a product or quotient underflows.
+    A value as a usable number, else null. What is closer to zero than 1e-100 counts as 0, since
+    Postgres stops with an error where a product or quotient underflows, too.
 -#}
 {% macro usable_number(value) -%}
     case
-        when {{ value }} between -1e-150 and 1e-150 then 0::double precision
+        when {{ value }} between -1e-100 and 1e-100 then 0::double precision
         when {{ is_number(value) }} then {{ value }}::double precision
     end
 {%- endmacro %}
@@ -22,7 +23,7 @@
 
 {#- The square of a usable number, without underflow. -#}
 {% macro squared(value) -%}
-    case when abs({{ value }}) > 1e-150 then power({{ value }}, 2) else 0 end
+    case when abs({{ value }}) > 1e-100 then power({{ value }}, 2) else 0 end
 {%- endmacro %}
 
 
@@ -35,14 +36,16 @@
 {% endmacro %}
 
 {% macro default__json_number(json, key) -%}
-    {{ text_number(json ~ " ->> " ~ dbt.string_literal(key)) }}
+    {{ text_number(json ~ " ->> " ~ text_literal(key)) }}
 {%- endmacro %}
 
 
 {#-
-    The number that a text spells, or NaN. The pattern comes first because Postgres 15 has no
-    cast that fails softly. Numbers of more than 200 characters (JSON spells 1e300 out) take
-    the slow way through numeric; closer to zero than 1e-200 they count as 0.
+    The number that a text spells, or NaN. The patterns come first because Postgres 15 has no
+    cast that fails softly. What could overflow or underflow a double, by an exponent of three
+    digits or by more than 200 characters (JSON spells 1e300 out), takes the slow way through
+    numeric; closer to zero than 1e-200 it counts as 0. Exponents of more digits, and texts
+    longer than a numeric can hold, are no numbers.
 -#}
 {% macro text_number(text) %}
     {{- return(adapter.dispatch('text_number', 'driftline')(text)) -}}
@@ -51,9 +54,13 @@
 {% macro default__text_number(text) -%}
     case
         when {{ text }} is null then null
-        when {{ text }} !~ '^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,2})?$' then 'NaN'
-        when length({{ text }}) <= 200 then ({{ text }})::double precision
-        when ({{ text }})::numeric between -1e150 and 1e150
+        when length({{ text }}) <= 200 and {{ text }} ~ '^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,2})?$'
+            then ({{ text }})::double precision
+        when
+            length({{ text }}) > 16000
+            or {{ text }} !~ '^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,3})?$'
+            then 'NaN'
+        when ({{ text }})::numeric between -1e100 and 1e100
             then round(({{ text }})::numeric, 200)::double precision
         else 'NaN'
     end

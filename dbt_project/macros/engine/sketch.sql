@@ -5,7 +5,7 @@
 -#}
 {% macro sketch_bucket(value) -%}
     case
-        when {{ value }} > 1e-150 then ceil(ln({{ value }}) / ln(1.01 / 0.99::double precision))::integer
+        when {{ value }} > 1e-100 then ceil(ln({{ value }}) / ln(1.01 / 0.99::double precision))::integer
         else {{ sketch_zero_bucket() }}
     end
 {%- endmacro %}

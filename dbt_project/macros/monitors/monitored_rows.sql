@@ -41,7 +41,7 @@
     case
         when model_version is null then '(none)'
         when model_version = 'all' then '(all)'
-        else model_version::text
+        else {{ key_text('model_version::text') }}
     end
 {%- endmacro %}
 

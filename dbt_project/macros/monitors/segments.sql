@@ -11,7 +11,7 @@
         {% for column in segment.columns %}
             {% do parts.append("coalesce(" ~ adapter.quote(column) ~ "::text, '(null)')") %}
         {% endfor %}
-        {% do values.append({'name': 'segment_' ~ loop.index, 'expression': parts | join(" || ' x ' || ")}) %}
+        {% do values.append({'name': 'segment_' ~ loop.index, 'expression': key_text('(' ~ parts | join(" || ' x ' || ") ~ ')')}) %}
     {% endfor %}
     {{ return(values) }}
 {% endmacro %}

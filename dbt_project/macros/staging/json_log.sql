@@ -48,7 +48,7 @@ typed as (
                     and restated.loaded_at > labels.loaded_at
             )
 
-    where predictions.model_name = {{ dbt.string_literal(model_name or monitor_name) }}
+    where predictions.model_name = {{ text_literal(model_name or monitor_name) }}
 
 )
 
@@ -87,7 +87,7 @@ typed as (
 
     from predictions
 
-    where predictions.model_name = {{ dbt.string_literal(model_name or monitor_name) }}
+    where predictions.model_name = {{ text_literal(model_name or monitor_name) }}
 
 )
 
@@ -104,7 +104,7 @@ select * from typed
     {%- else -%}
     coalesce(predictions.prediction ->> 'label', predictions.prediction #>> '{}') as prediction,
         {%- if monitor.task == 'binary' %}
-        {{ text_number("(predictions.prediction #>> array['scores', " ~ dbt.string_literal(monitor.positive_class) ~ "])") }} as score,
+        {{ text_number("(predictions.prediction #>> array['scores', " ~ text_literal(monitor.positive_class) ~ "])") }} as score,
         {%- else %}
         null::double precision as score,
         {%- endif %}
@@ -119,7 +119,7 @@ select * from typed
         {% if feature.kind == 'numerical' -%}
         {{ json_number('predictions.features', feature.name) }} as {{ adapter.quote(feature.name) }}
         {%- else -%}
-        predictions.features ->> {{ dbt.string_literal(feature.name) }} as {{ adapter.quote(feature.name) }}
+        predictions.features ->> {{ text_literal(feature.name) }} as {{ adapter.quote(feature.name) }}
         {%- endif -%}
     {%- endfor -%}
 {%- endmacro %}

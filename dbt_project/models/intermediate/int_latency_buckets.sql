@@ -13,7 +13,7 @@ with
 {% for monitor in monitors() -%}
 {{ monitor.name }}_requests as (
     {{ monitored_rows(monitor, 'traffic', [
-        {'name': 'bucket', 'expression': 'case when latency_ms between 0 and 1e150 then ' ~ sketch_bucket('latency_ms') ~ ' end'},
+        {'name': 'bucket', 'expression': 'case when latency_ms between 0 and 1e100 then ' ~ sketch_bucket('latency_ms') ~ ' end'},
     ]) }}
 ),
 

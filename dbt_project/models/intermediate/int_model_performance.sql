@@ -25,7 +25,7 @@ positive_classes as (
     {%- if not loop.first %}
     union all
     {%- endif %}
-    select '{{ monitor.name }}' as monitor, {{ dbt.string_literal(monitor.positive_class) if monitor.positive_class else 'null::text' }} as positive_class
+    select '{{ monitor.name }}' as monitor, {{ text_literal(monitor.positive_class) if monitor.positive_class is not none else 'null::text' }} as positive_class
     {%- endfor %}
 
 ),
@@ -219,6 +219,7 @@ regression as (
         sum(outcome_count) as outcome_count,
         sum(outcome_count * error_mean) / sum(outcome_count) as mean_error,
         min(merged_absolute_error_mean) as mae,
+        min(merged_actual_mean) as actual_mean,
         {{ merged_m2('outcome_count', 'absolute_error_mean', 'absolute_error_m2', 'merged_absolute_error_mean') }} as absolute_error_m2,
         sum(outcome_count * squared_error_mean) as squared_error_sum,
         sum(percentage_count) as percentage_count,
@@ -264,7 +265,16 @@ metrics as (
         ) as mae_upper,
         sqrt(regression.squared_error_sum / regression.outcome_count) as rmse,
         regression.percentage_error_sum / nullif(regression.percentage_count, 0) as mape,
-        1 - regression.squared_error_sum / nullif(regression.actual_m2, 0) as r2,
+        -- A variance within the rounding of the mean is none; and numbers as far apart as doubles
+        -- can be have a quotient that no double can hold.
+        case
+            when regression.actual_m2 > greatest(
+                1e-100, 1e-28 * regression.outcome_count * {{ squared('regression.actual_mean') }}
+            )
+                then 1 - case
+                    when regression.squared_error_sum > 1e-100 then regression.squared_error_sum else 0
+                end / regression.actual_m2
+        end as r2,
         regression.mean_error
 
     from labels

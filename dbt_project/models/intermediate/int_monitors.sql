@@ -12,9 +12,9 @@ monitors as (
     select
         '{{ monitor.name }}' as monitor,
         '{{ monitor.task }}' as task,
-        {{ dbt.string_literal(monitor.owner) }} as owner,
+        {{ text_literal(monitor.owner) }} as owner,
         '{{ monitor.predictions }}' as predictions_relation,
-        {{ dbt.string_literal(baseline_description(monitor)) }} as baseline,
+        {{ text_literal(baseline_description(monitor)) }} as baseline,
         '{{ monitor.windows.traffic }}' as traffic_grain,
         '{{ monitor.windows.columns }}' as column_grain,
         interval '{{ monitor.labels.expected_within }}' as labels_expected_within,
@@ -25,7 +25,7 @@ monitors as (
         (array_agg(model_version order by first_loaded_at, first_predicted_at, model_version))[1]
             as reference_version,
         md5(
-            {{ dbt.string_literal(monitor_definition(monitor)) }}
+            {{ text_literal(monitor_definition(monitor)) }}
             || coalesce(string_agg(
                 concat_ws(' ', model_version, row_count, loaded_at_checksum), ';' order by model_version
             ), '')

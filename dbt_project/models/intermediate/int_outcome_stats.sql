@@ -23,7 +23,8 @@ with
 
     select
         *,
-        {{ usable_number('prediction - actual') }} as error
+        -- Twice the largest number is no risk, a difference too small to be squared is.
+        case when abs(prediction - actual) > 1e-100 then prediction - actual else 0 end as error
 
     from {{ monitor.name }}_outcomes
 
@@ -43,7 +44,8 @@ with
         avg(error) as error_mean,
         avg(abs(error)) as absolute_error_mean,
         var_pop(abs(error)) * count(*) as absolute_error_m2,
-        avg({{ squared('error') }}) as squared_error_mean,
+        -- Not `avg`, which squares what it averages, and so could overflow.
+        sum({{ squared('error') }}) / count(*) as squared_error_mean,
         -- A percentage of nothing is none: rows with an actual of 0 are left out.
         count(*) filter (where abs(actual) > 1e-100) as percentage_count,
         coalesce(sum(abs(error / case when abs(actual) > 1e-100 then actual end)), 0) as percentage_error_sum,

@@ -13,7 +13,7 @@ with
 {% for monitor in monitors() if monitor.task == 'binary' -%}
 {%- set columns = [
     {'name': 'score', 'expression': 'case when score between 0 and 1 then ' ~ usable_number('score') ~ ' end'},
-    {'name': 'is_positive', 'expression': 'actual = ' ~ dbt.string_literal(monitor.positive_class)},
+    {'name': 'is_positive', 'expression': 'actual = ' ~ text_literal(monitor.positive_class)},
 ] + segment_values(monitor) -%}
 {{ monitor.name }}_scored as (
     {{ monitored_rows(monitor, 'outcomes', columns, include_baseline=true) }}
@@ -25,6 +25,7 @@ with
         *,
         -- 200 equal steps; a score of 1 belongs to the last.
         least(floor(score * 200), 199)::integer as bucket,
+        case when is_positive then score else 1 - score end as hit,
         case when is_positive then 1 - score else score end as miss
 
     from {{ monitor.name }}_scored
@@ -49,7 +50,7 @@ with
         coalesce(sum({{ squared('miss') }}) filter (where is_positive is not null), 0) as squared_miss_sum,
         -- A certain miss costs as much as the smallest double next to 1 allows (as in scikit-learn).
         coalesce(
-            sum(-ln(greatest(1 - miss, 2.220446049250313e-16))) filter (where is_positive is not null), 0
+            sum(-ln(greatest(hit, 2.220446049250313e-16))) filter (where is_positive is not null), 0
         ) as log_loss_sum
 
     from {{ monitor.name }}_losses

@@ -13,7 +13,7 @@ with
 {% for monitor in monitors() -%}
 {%- set columns = [
     {'name': 'is_error', 'expression': 'is_error is true'},
-    {'name': 'latency_ms', 'expression': 'case when latency_ms between 0 and 1e150 then latency_ms end'},
+    {'name': 'latency_ms', 'expression': 'case when latency_ms >= 0 then ' ~ usable_number('latency_ms') ~ ' end'},
 ] + segment_values(monitor) -%}
 {{ monitor.name }}_requests as (
     {{ monitored_rows(monitor, 'traffic', columns) }}
