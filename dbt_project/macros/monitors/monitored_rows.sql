@@ -61,7 +61,7 @@
         select *
         from {{ ref(monitor.predictions) }}
         where predicted_at < (
-            select {{ window_start('min(predicted_at)', 'day') }} + interval '{{ monitor.baseline.first }}'
+            select {{ window_start('min(predicted_at)', 'day') }} + {{ time_span(monitor.baseline.first) }}
             from {{ ref(monitor.predictions) }}
         )
     ) as baseline_rows

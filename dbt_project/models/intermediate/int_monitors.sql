@@ -17,7 +17,7 @@ monitors as (
         {{ text_literal(baseline_description(monitor)) }} as baseline,
         '{{ monitor.windows.traffic }}' as traffic_grain,
         '{{ monitor.windows.columns }}' as column_grain,
-        interval '{{ monitor.labels.expected_within }}' as labels_expected_within,
+        {{ time_span(monitor.labels.expected_within) }} as labels_expected_within,
         {{ monitor.slo.availability }}::double precision as availability_target,
         {{ monitor.slo.latency_ms }}::double precision as latency_target_ms,
         {{ monitor.slo.latency_target }}::double precision as latency_target_share,
