@@ -1,15 +1,21 @@
 {#- Check one monitor block key by key and fill in what it leaves out. -#}
 {% macro completed_monitor(block, position) %}
-    {% set identifier = '^[a-z_][a-z0-9_]{0,62}$' %}
+    {% set identifier = '[a-z_][a-z0-9_]{0,62}' %}
     {% if block is not mapping %}
         {% do wrong_monitor('#' ~ position, 'name', 'the block is no mapping of keys',
             'write it as `- name: …` with the keys of docs/monitors.md below it') %}
     {% endif %}
     {% set name = block.get('name') | string %}
-    {% if not modules.re.match(identifier, name) %}
+    {#- Shorter than other identifiers: the models add up to twenty letters of their own. -#}
+    {% if not modules.re.fullmatch('[a-z_][a-z0-9_]{0,39}', name) %}
         {% do wrong_monitor(name if block.get('name') else '#' ~ position, 'name',
-            "'" ~ name ~ "' is no identifier",
-            'use lowercase letters, digits and underscores, at most 63, not starting with a digit') %}
+            "'" ~ name ~ "' is no name of a monitor",
+            'use lowercase letters, digits and underscores, at most 40, not starting with a digit') %}
+    {% elif name in [
+        'actual', 'column', 'confusion', 'label', 'label_delay', 'latency', 'outcome', 'score', 'traffic',
+    ] %}
+        {% do wrong_monitor(name, 'name', 'is a name that the models use themselves',
+            'choose a longer one, such as ' ~ name ~ '_model') %}
     {% endif %}
 
     {% set known_keys = [
@@ -22,7 +28,7 @@
     {% endfor %}
 
     {% set predictions = block.get('predictions') | string %}
-    {% if not modules.re.match(identifier, predictions) %}
+    {% if not modules.re.fullmatch(identifier, predictions) %}
         {% do wrong_monitor(name, 'predictions', "'" ~ predictions ~ "' is no name of a dbt model",
             'name the staging model that holds the predictions') %}
     {% endif %}
@@ -95,7 +101,7 @@
     ] %}
     {% set checked = [] %}
     {% for feature, kind in features.items() %}
-        {% if not modules.re.match('^[a-z_][a-z0-9_]{0,62}$', feature | string) %}
+        {% if not modules.re.fullmatch('[a-z_][a-z0-9_]{0,62}', feature | string) %}
             {% do wrong_monitor(name, 'features', "'" ~ feature ~ "' is no identifier",
                 'rename the column in the staging model to lowercase letters, digits and underscores') %}
         {% elif feature in contract_columns %}
@@ -117,6 +123,10 @@
     {% endif %}
     {% set checked = [] %}
     {% for segment in segments %}
+        {% if segment == 'all' %}
+            {% do wrong_monitor(name, 'segments', "'all' stands for all rows together",
+                'give the column another name in the staging model') %}
+        {% endif %}
         {% set columns = (segment | string).split(' x ') %}
         {% for column in columns if column not in feature_names %}
             {% do wrong_monitor(name, 'segments', "'" ~ column ~ "' is none of the features",
@@ -138,12 +148,12 @@
     {% endif %}
     {% set keys = baseline.keys() | sort | list %}
     {% if keys == ['relation'] %}
-        {% if not modules.re.match(identifier, baseline.relation | string) %}
+        {% if not modules.re.fullmatch(identifier, baseline.relation | string) %}
             {% do wrong_monitor(name, 'baseline', "'" ~ baseline.relation ~ "' is no name of a dbt model", remedy) %}
         {% endif %}
         {{ return({'relation': baseline.relation}) }}
     {% elif keys == ['from', 'to'] %}
-        {% for key in keys if not modules.re.match('^\\d{4}-\\d{2}-\\d{2}$', baseline[key] | string) %}
+        {% for key in keys if not is_date(baseline[key] | string) %}
             {% do wrong_monitor(name, 'baseline', "'" ~ baseline[key] ~ "' is no date", remedy) %}
         {% endfor %}
         {% if baseline['from'] | string >= baseline['to'] | string %}
@@ -151,12 +161,23 @@
         {% endif %}
         {{ return({'from': baseline['from'] | string, 'to': baseline['to'] | string}) }}
     {% elif keys == ['first'] %}
-        {% if not modules.re.match('^\\d{1,4} days?$', baseline['first'] | string) %}
+        {% if not modules.re.fullmatch('[1-9][0-9]{0,3} days?', baseline['first'] | string) %}
             {% do wrong_monitor(name, 'baseline', "'" ~ baseline['first'] ~ "' is no number of days", remedy) %}
         {% endif %}
         {{ return({'first': baseline['first'] | string}) }}
     {% endif %}
     {% do wrong_monitor(name, 'baseline', 'has the keys ' ~ keys | join(', '), remedy) %}
+{% endmacro %}
+
+
+{#- Whether a text is a date of the calendar, as in 2026-01-31. -#}
+{% macro is_date(text) %}
+    {% if not modules.re.fullmatch('[0-9]{3}[1-9]-(0[1-9]|1[0-2])-[0-9]{2}', text) %}
+        {{ return(false) }}
+    {% endif %}
+    {% set year, month, day = text.split('-') | map('int') %}
+    {% set next_month = modules.datetime.date(year + month // 12, month % 12 + 1, 1) %}
+    {{ return(0 < day <= (next_month - modules.datetime.timedelta(days=1)).day) }}
 {% endmacro %}
 
 
@@ -208,7 +229,7 @@
         {% do wrong_monitor(name, 'labels', 'is no mapping', 'write it as {expected_within: 2 days}') %}
     {% endif %}
     {% for key, value in labels.items() %}
-        {% if key != 'expected_within' or not modules.re.match('^\\d{1,5} (minute|hour|day)s?$', value | string) %}
+        {% if key != 'expected_within' or not modules.re.fullmatch('[0-9]{1,5} (minute|hour|day)s?', value | string) %}
             {% do wrong_monitor(name, 'labels', "'" ~ key ~ ': ' ~ value ~ "' is unknown",
                 'use expected_within with a span such as 6 hours or 2 days') %}
         {% endif %}
