@@ -4,6 +4,7 @@ Nothing here follows the SQL: no statistics that add up, no buckets but where a 
 is defined on buckets. Rows come by pandas, metrics from scikit-learn, SciPy and NumPy.
 """
 
+import hashlib
 import json
 import math
 import re
@@ -41,7 +42,8 @@ LARGEST = 1e100
 GRAINS = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
 # Scores above which a drifted column is critical, by method.
 CRITICAL = {"psi": 0.25, "jensen_shannon": 0.2, "ks": 0.2}
-_NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
+_NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,3})?")
+_LONGEST_NUMBER = 16_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +115,7 @@ class Monitor:
 
 
 def read_monitor(settings: ConnectionSettings, block: Mapping[str, Any]) -> Monitor:
-    """Read the raw rows of a monitor block whose baseline is a relation."""
+    """Read the raw rows of a monitor; its baseline is a relation, or the first days."""
     name = block["name"]
     with (
         warehouse.connect(settings) as connection,
@@ -143,7 +145,19 @@ def read_monitor(settings: ConnectionSettings, block: Mapping[str, Any]) -> Moni
     labels = labels.sort_values("label_loaded_at").drop_duplicates(
         "prediction_id", keep="last"
     )
-    served = predictions.merge(labels, on="prediction_id", how="left")
+    served = list(
+        _rows(
+            predictions.merge(labels, on="prediction_id", how="left"),
+            block,
+            is_baseline=False,
+        )
+    )
+    known = list(_rows(baseline, block, is_baseline=True))
+    if "first" in block["baseline"]:
+        start = min(row.at for row in served).replace(hour=0, minute=0, second=0)
+        days = int(block["baseline"]["first"].split()[0])
+        end = start.replace(microsecond=0) + timedelta(hours=24 * days)
+        known = [row for row in served if row.at < end]
     return Monitor(
         name=name,
         task=block["task"],
@@ -153,8 +167,8 @@ def read_monitor(settings: ConnectionSettings, block: Mapping[str, Any]) -> Moni
         grains={"traffic": "hour", "columns": "day", **block.get("windows", {})},
         latency_target_ms=block.get("slo", {}).get("latency_ms", 500),
         minimum_sample=block.get("minimum_sample", 50),
-        served=list(_rows(served, block, is_baseline=False)),
-        baseline=list(_rows(baseline, block, is_baseline=True)),
+        served=served,
+        baseline=known,
     )
 
 
@@ -183,7 +197,7 @@ def _rows(
         version, status_code = record["model_version"], record["status_code"]
         observed_at = record["observed_at"]
         yield Row(
-            version="(all)" if version == "all" else version,
+            version="(all)" if version == "all" else key_text(version),
             at=record["predicted_at"].astimezone(UTC),
             loaded_at=record["loaded_at"],
             values=values,
@@ -208,11 +222,10 @@ def number(value: object) -> float | None:
     """A JSON value as a double: None where there is none, NaN where it is unusable."""
     if value is None:
         return None
-    if isinstance(value, str) and not _NUMBER.fullmatch(value):
+    spelled = text(value) if isinstance(value, str | Decimal) else ""
+    if not _NUMBER.fullmatch(spelled or "") or len(spelled or "") > _LONGEST_NUMBER:
         return math.nan
-    if not isinstance(value, str | Decimal):
-        return math.nan
-    found = float(value)
+    found = float(spelled or "")
     if not abs(found) <= LARGEST:
         return math.nan
     return 0.0 if abs(found) < 1e-200 else found
@@ -220,21 +233,40 @@ def number(value: object) -> float | None:
 
 def text(value: object) -> str | None:
     """A JSON value as a category; Postgres and Python spell documents alike."""
-    if value is None or isinstance(value, str):
-        return value
+    return value if value is None or isinstance(value, str) else _document(value)
+
+
+def _document(value: object) -> str:
     if isinstance(value, Decimal):
         return format(value, "f")
-    return json.dumps(value, ensure_ascii=False, default=float)
+    if isinstance(value, list):
+        return f"[{', '.join(_document(item) for item in value)}]"
+    if isinstance(value, dict):
+        items = (f"{_document(key)}: {_document(value[key])}" for key in value)
+        return f"{{{', '.join(items)}}}"
+    return json.dumps(value, ensure_ascii=False)
 
 
-def numbers(values: Iterable[Value]) -> Array:
-    """The usable numbers; what is closer to zero than 1e-100 is 0."""
-    usable = [
+def key_text(key: str) -> str:
+    """A version or segment value; long ones are cut, so that an index can hold them."""
+    if len(key) <= 200:
+        return key
+    return f"{key[:160]}… {hashlib.md5(key.encode()).hexdigest()}"
+
+
+def usable(values: Iterable[Value]) -> Array:
+    """Those that are usable numbers."""
+    found = [
         value
         for value in values
         if isinstance(value, int | float) and abs(value) <= LARGEST
     ]
-    found = np.array(usable, dtype=float)
+    return np.array(found, dtype=float)
+
+
+def numbers(values: Iterable[Value]) -> Array:
+    """The usable numbers to compute with: what is closer to zero than 1e-100 is 0."""
+    found = usable(values)
     return np.where(np.abs(found) < 1 / LARGEST, 0.0, found)
 
 
@@ -275,10 +307,15 @@ def segments_of(monitor: Monitor, row: Row) -> list[tuple[str, str]]:
     found = list(ALL)
     for segment in monitor.segments:
         values = [row.values[column] for column in segment.split(" x ")]
-        found.append(
-            (segment, " x ".join("(null)" if v is None else str(v) for v in values))
-        )
+        joined = " x ".join(map(_segment_value, values))
+        found.append((segment, key_text(joined)))
     return found
+
+
+def _segment_value(value: Value) -> str:
+    if value is None:
+        return "(null)"
+    return value if isinstance(value, str) else repr(value).removesuffix(".0")
 
 
 # --- service_health ------------------------------------------------------------------
@@ -334,17 +371,18 @@ def data_quality(monitor: Monitor) -> dict[tuple[object, ...], Figures]:
             values = [row.values[column] for row in rows]
             known = [row.values[column] for row in baseline]
             is_numerical = kind == "numerical"
-            usable = numbers(values) if is_numerical else np.array([])
-            usable_known = numbers(known) if is_numerical else np.array([])
+            found_numbers = numbers(values) if is_numerical else np.array([])
+            known_numbers = numbers(known) if is_numerical else np.array([])
             count = len(values)
             null = sum(value is None for value in values)
-            invalid = count - null - len(usable) if is_numerical else 0
+            invalid = count - null - len(found_numbers) if is_numerical else 0
             counts = {
                 "null": null,
                 "invalid": invalid,
                 "unseen": _unseen(monitor, column, values),
                 "out_of_range": _out_of_range(
-                    [row.values[column] for row in reference], usable
+                    [row.values[column] for row in reference],
+                    values if is_numerical else [],
                 ),
             }
             found[(*key, column)] = {
@@ -356,12 +394,12 @@ def data_quality(monitor: Monitor) -> dict[tuple[object, ...], Figures]:
                 "baseline_null_rate": sum(value is None for value in known) / len(known)
                 if known
                 else None,
-                "mean": _mean(usable),
-                "stddev": _stddev(usable),
-                "minimum": usable.min() if len(usable) else None,
-                "maximum": usable.max() if len(usable) else None,
-                "baseline_mean": _mean(usable_known),
-                "baseline_stddev": _stddev(usable_known),
+                "mean": _mean(found_numbers),
+                "stddev": _stddev(found_numbers),
+                "minimum": found_numbers.min() if len(found_numbers) else None,
+                "maximum": found_numbers.max() if len(found_numbers) else None,
+                "baseline_mean": _mean(known_numbers),
+                "baseline_stddev": _stddev(known_numbers),
             }
     return found
 
@@ -377,11 +415,11 @@ def _unseen(monitor: Monitor, column: str, values: Sequence[Value]) -> int:
     return sum(value is not None and value not in seen for value in values)
 
 
-def _out_of_range(reference: Sequence[Value], values: Array) -> int:
-    known = numbers(reference)
-    if not len(known) or not len(values):
+def _out_of_range(reference: Sequence[Value], values: Sequence[Value]) -> int:
+    known, found = usable(reference), usable(values)
+    if not len(known):
         return 0
-    return int(((values < known.min()) | (values > known.max())).sum())
+    return int(((found < known.min()) | (found > known.max())).sum())
 
 
 def _mean(values: Array) -> float | None:
@@ -395,7 +433,13 @@ def _stddev(values: Array) -> Between | None:
     exact = math.sqrt(math.fsum((values - mean) ** 2) / (len(values) - 1))
     # However stable, one pass over doubles loses what the offset takes of their digits
     # (Chan, Golub & LeVeque 1983): 1e-9 relative holds up to a million of them.
-    slack = 1e-9 * exact + 8 * np.finfo(float).eps * float(np.abs(values).max())
+    return _about(exact, largest=np.abs(values).max(), count=len(values))
+
+
+def _about(exact: float, *, largest: float, count: int) -> Between:
+    """1e-9 relative, and what sums of doubles lose where large terms cancel out."""
+    rounding = float(np.finfo(float).eps * math.sqrt(count) * largest)
+    slack = 1e-9 * abs(exact) + 8 * rounding
     return Between(lower=exact - slack, upper=exact + slack)
 
 
@@ -482,7 +526,12 @@ def _classification(rows: Sequence[Row], positive: str | None) -> Figures:
     ]
     if not pairs:
         return {}
-    actual, predicted = (list(side) for side in zip(*pairs, strict=True))
+    classes = sorted({label for pair in pairs for label in pair})
+    # Numbers for classes, because NumPy gives all texts of an array the longest's room.
+    code = {label: number for number, label in enumerate(classes)}
+    actual, predicted = (
+        [code[label] for label in side] for side in zip(*pairs, strict=True)
+    )
     correct = sum(left == right for left, right in pairs)
     lower, upper = proportion_confint(correct, len(pairs), method="wilson")
     figures: Figures = {
@@ -494,10 +543,10 @@ def _classification(rows: Sequence[Row], positive: str | None) -> Figures:
     }
     if positive is None:
         return figures
-    is_positive = [label == positive for label in actual]
-    is_predicted = [label == positive for label in predicted]
+    is_positive = [label == positive for label, _ in pairs]
+    is_predicted = [label == positive for _, label in pairs]
     undefined = {"zero_division": np.nan}
-    negatives = sorted({*actual} - {positive})
+    negatives = sorted({*actual} - {code.get(positive)})
     return {
         **figures,
         "precision": metrics.precision_score(is_positive, is_predicted, **undefined),
@@ -567,15 +616,18 @@ def _regression(rows: Sequence[Row]) -> Figures:
         "mae_lower": mae - margin,
         "mae_upper": mae + margin,
         "rmse": metrics.root_mean_squared_error(actual, predicted),
-        "mape": metrics.mean_absolute_percentage_error(
-            actual[nonzero], predicted[nonzero]
-        )
+        # scikit-learn's divides by no less than 2e-16.
+        "mape": float(np.mean(errors[nonzero] / np.abs(actual[nonzero])))
         if nonzero.any()
         else None,
         "r2": metrics.r2_score(actual, predicted)
         if actual.min() < actual.max()
         else None,
-        "mean_error": float(np.mean(predicted - actual)),
+        "mean_error": _about(
+            math.fsum(predicted - actual) / len(errors),
+            largest=errors.max(),
+            count=len(errors),
+        ),
     }
 
 
@@ -606,9 +658,9 @@ def drift(monitor: Monitor) -> dict[tuple[object, ...], Figures]:
             for method, figures in _shares(values, known, binned):
                 found[(*key, column, method, "baseline", "sql")] = shared | figures
             if kind == "numerical":
-                edges = _edges(numbers(row.values[column] for row in reference))
+                edges = _edges(usable(row.values[column] for row in reference))
                 found[(*key, column, "ks", "baseline", "sql")] = shared | _ks(
-                    numbers(values), numbers(known), edges
+                    usable(values), usable(known), edges
                 )
     for drift_key, figures in found.items():
         _judge(figures, monitor.minimum_sample, CRITICAL[str(drift_key[7])])
@@ -649,16 +701,15 @@ def _bins(
 
         return category
 
-    known = numbers(reference)
-    edges = _tenths(known)
+    edges = _tenths(usable(reference))
 
     def tenth(value: Value) -> object:
         if value is None:
             return "null"
-        usable = numbers([value])
-        if not len(usable):
-            return "invalid"
-        return int(np.searchsorted(edges, usable[0], "right"))
+        found = usable([value])
+        return (
+            int(np.searchsorted(edges, found[0], "right")) if len(found) else "invalid"
+        )
 
     return tenth
 
