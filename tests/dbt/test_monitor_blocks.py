@@ -1,0 +1,268 @@
+"""A wrong monitor block stops dbt with one sentence: monitor, key, and what to do."""
+
+import copy
+import json
+import multiprocessing
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dbt.adapters.factory import get_adapter, register_adapter, reset_adapters
+from dbt.config.runtime import RuntimeConfig
+from dbt.context.providers import generate_runtime_macro_context
+from dbt.flags import set_from_args
+from dbt_common.exceptions import CompilationError
+
+from orchestration.project import PROJECT_DIR, Dbt, DbtError, warehouse_environment
+from orchestration.warehouse import ConnectionSettings
+
+Block = dict[str, Any]
+HOSTILE = (
+    *('x"; drop schema raw cascade; --', "x'; select 1; --", "x; select 1", "x--"),
+    *("Carrier", "with space", "1st", "", "naïve", "carrier\n", "x" * 64, "{{ x }}"),
+)
+REMOVED = object()
+
+
+class DbtOfBlocks(Dbt):
+    """dbt that parses with other blocks, and checks blocks without parsing for each."""
+
+    def parse_with(self, blocks: object) -> None:
+        """`dbt parse` with other blocks. Raises ``DbtError``."""
+        self._invoke(["parse", "--vars", json.dumps({"monitors": blocks})], [])
+
+    def checker(self) -> Callable[[object], object]:
+        """Renders the macro that every model renders first, for the blocks it is given.
+
+        In a few milliseconds: a `dbt run-operation` would take half a second.
+        """
+        self.parse()
+        with warehouse_environment(self._settings):
+            arguments = Namespace(
+                project_dir=str(PROJECT_DIR),
+                profiles_dir=str(PROJECT_DIR),
+                which="run-operation",
+                **dict.fromkeys(("profile", "target", "threads", "target_path")),
+                **dict.fromkeys(("macro_debugging", "version_check"), False),
+                require_batched_execution_for_custom_microbatch_strategy=False,
+                vars={},
+            )
+            set_from_args(arguments, {})
+            config = RuntimeConfig.from_args(arguments)
+        # That of the last run would keep its own configuration.
+        reset_adapters()
+        register_adapter(config, multiprocessing.get_context("spawn"))
+        adapter = get_adapter(config)
+        adapter.set_macro_resolver(self._manifest)
+        adapter.set_macro_context_generator(generate_runtime_macro_context)
+
+        def check(blocks: object) -> object:
+            config.cli_vars = {"monitors": blocks}
+            with adapter.connection_named("monitor blocks"):
+                return adapter.execute_macro("monitors")
+
+        return check
+
+
+@pytest.fixture(scope="module")
+def check(
+    postgres: ConnectionSettings, target_path: Path
+) -> Callable[[object], object]:
+    return DbtOfBlocks(postgres, target_path=target_path).checker()
+
+
+def block(**changes: object) -> Block:
+    """A good block with some keys changed, or removed."""
+    good: Block = {
+        "name": "delays",
+        "predictions": "stg_flights__flight_delayed",
+        "task": "binary",
+        "positive_class": "true",
+        "features": {"distance": "numerical", "carrier": "categorical"},
+        "segments": ["carrier", "carrier x distance"],
+        "baseline": {"relation": "stg_flights__flight_delayed_baseline"},
+        "windows": {"traffic": "hour", "columns": "day"},
+        "slo": {"availability": 0.999, "latency_ms": 250, "latency_target": 0.99},
+        "labels": {"expected_within": "2 days"},
+        "owner": "team-flights",
+        "minimum_sample": 50,
+    }
+    good |= changes
+    return {key: value for key, value in good.items() if value is not REMOVED}
+
+
+# Key, what it is changed to, and what the sentence says about it.
+WRONG: list[tuple[str, object, str]] = [
+    ("name", REMOVED, "use lowercase letters"),
+    ("name", 7, "use lowercase letters"),
+    ("name", "x" * 41, "at most 40"),
+    ("name", "score", "choose a longer one, such as score_model"),
+    ("nmae", "delays", "the keys are name, predictions, task"),
+    ("predictions", REMOVED, "name the staging model"),
+    ("task", REMOVED, "use binary, multiclass or regression"),
+    ("task", "Binary", "use binary, multiclass or regression"),
+    ("task", "multiclass", "remove it"),
+    ("positive_class", REMOVED, "in quotes"),
+    ("positive_class", True, "in quotes"),
+    ("features", REMOVED, "list at least one feature"),
+    ("features", {}, "list at least one feature"),
+    ("features", ["distance"], "list at least one feature"),
+    ("features", {"carrier": "text"}, "use numerical or categorical"),
+    ("features", {"carrier": None}, "use numerical or categorical"),
+    ("features", {"score": "numerical"}, "remove it from the features"),
+    ("segments", "carrier", "write it as [origin, carrier"),
+    ("segments", ["origin"], "use a feature"),
+    ("segments", ["carrier x origin"], "use a feature"),
+    ("segments", ["carrier,distance"], "use a feature"),
+    ("segments", [None], "use a feature"),
+    ("segments", ["carrier", "carrier"], "remove one of them"),
+    ("segments", ["all"], "give the column another name"),
+    ("baseline", REMOVED, "give {relation: …}"),
+    ("baseline", "stg_flights__flight_delayed_baseline", "give {relation: …}"),
+    ("baseline", {}, "give {relation: …}"),
+    ("baseline", {"from": "2026-01-01"}, "give {relation: …}"),
+    ("baseline", {"relation": "x", "first": "3 days"}, "give {relation: …}"),
+    ("baseline", {"from": "2026-1-1", "to": "2026-02-01"}, "give {relation: …}"),
+    ("baseline", {"from": "2026-01-01", "to": "2026-02-29"}, "give {relation: …}"),
+    ("baseline", {"from": "2026-13-01", "to": "2027-02-01"}, "give {relation: …}"),
+    ("baseline", {"from": "2026-02-01", "to": "2026-01-01"}, "give {relation: …}"),
+    ("baseline", {"first": "two weeks"}, "give {relation: …}"),
+    ("baseline", {"first": "0 days"}, "give {relation: …}"),
+    ("baseline", {"first": "3 days'"}, "give {relation: …}"),
+    ("windows", "hour", "write it as {traffic: hour"),
+    ("windows", {"drift": "day"}, "use traffic and columns"),
+    ("windows", {"columns": "week"}, "use hour or day"),
+    ("windows", {"traffic": "day", "columns": "hour"}, "make traffic as short"),
+    ("slo", 0.99, "write it as {availability"),
+    ("slo", {"latency": 250}, "use availability, latency_ms and latency_target"),
+    ("slo", {"availability": 99.9}, "use a share between 0 and 1"),
+    ("slo", {"availability": "0.99"}, "use a share between 0 and 1"),
+    ("slo", {"latency_ms": -1}, "use milliseconds above 0"),
+    ("slo", {"latency_ms": True}, "use milliseconds above 0"),
+    ("labels", "2 days", "write it as {expected_within: 2 days}"),
+    ("labels", {"expected_within": "soon"}, "with a span such as"),
+    ("labels", {"within": "2 days"}, "with a span such as"),
+    ("owner", ["me"], "name the team or person in quotes"),
+    ("minimum_sample", 0, "use a whole number of at least 1"),
+    ("minimum_sample", "50", "use a whole number of at least 1"),
+    ("minimum_sample", True, "use a whole number of at least 1"),
+]
+
+
+def sentence(check: Callable[[object], object], blocks: object) -> str:
+    """What dbt stops with."""
+    with pytest.raises(CompilationError) as error:
+        check(blocks)
+    return str(error.value)
+
+
+@pytest.mark.parametrize(("key", "value", "remedy"), WRONG)
+def test_a_wrong_key_stops_dbt_with_its_name_and_a_remedy(
+    key: str, value: object, remedy: str, check: Callable[[object], object]
+) -> None:
+    wrong = block(**{key: value})
+    message = sentence(check, [wrong])
+
+    named = "positive_class" if value == "multiclass" else key
+    assert f"Monitor '{wrong.get('name', '#1')}', key '{named}': " in message
+    assert remedy in message
+
+
+@pytest.mark.parametrize("identifier", HOSTILE)
+def test_only_plain_identifiers_reach_sql(
+    identifier: str, check: Callable[[object], object]
+) -> None:
+    for key, wrong in {
+        "name": block(name=identifier),
+        "predictions": block(predictions=identifier),
+        "baseline": block(baseline={"relation": identifier}),
+        "features": block(features={identifier: "numerical"}, segments=[]),
+        "segments": block(segments=[f"carrier x {identifier}"]),
+    }.items():
+        assert f"key '{key}': " in sentence(check, [wrong]), key
+
+
+@pytest.mark.parametrize("blocks", [None, [], {}, "delays", {"name": "delays"}])
+def test_no_list_of_blocks_stops_dbt(
+    blocks: object, check: Callable[[object], object]
+) -> None:
+    assert "must be a list with at least one monitor block" in sentence(check, blocks)
+
+
+def test_what_is_no_block_and_what_comes_twice_stops_dbt(
+    check: Callable[[object], object],
+) -> None:
+    assert "Monitor '#2', key 'name': " in sentence(check, [block(), "second"])
+    assert "is used by two blocks" in sentence(check, [block(), block()])
+
+
+def test_a_good_block_passes_and_needs_only_what_has_no_default(
+    check: Callable[[object], object],
+) -> None:
+    optional = ("segments", "windows", "slo", "labels", "owner", "minimum_sample")
+    shortest = block(name="shortest", **dict.fromkeys(optional, REMOVED))
+    range_of_days = {"from": "2026-01-31", "to": "2028-02-29"}
+    longest = block(
+        name="x" * 40,
+        baseline=range_of_days,
+        positive_class="",
+        features={name: "categorical" for name in ("x" * 63, "select", "_")},
+        segments=["select x _"],
+    )
+
+    check([shortest, longest])
+
+
+def test_a_wrong_block_stops_dbt_while_it_parses(
+    postgres: ConnectionSettings, monitor_blocks: list[Block], tmp_path: Path
+) -> None:
+    monitor_blocks[1]["task"] = "guessing"
+    dbt = DbtOfBlocks(postgres, target_path=tmp_path)
+
+    with pytest.raises(DbtError, match=r"Monitor 'flight_delayed', key 'task': "):
+        dbt.parse_with(monitor_blocks)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (
+            {"features": {"altitude": "numerical"}},
+            "Monitor 'other', key 'predictions': the model 'stg_flights__flight_delay' "
+            "has no column 'altitude'; add it to the model",
+        ),
+        (
+            {"features": {"carrier": "numerical"}},
+            "Monitor 'other', key 'predictions': the column 'carrier' of "
+            "'stg_flights__flight_delay' has the type text; cast it to double",
+        ),
+        (
+            {"task": "multiclass"},
+            "Monitor 'other', key 'predictions': the column 'prediction' of "
+            "'stg_flights__flight_delay' has the type double precision; cast it to",
+        ),
+        (
+            {
+                "predictions": "stg_flights__flight_delay_band",
+                "task": "multiclass",
+                "baseline": {"relation": "stg_flights__flight_delay_baseline"},
+            },
+            "Monitor 'other', key 'baseline': the column 'prediction' of "
+            "'stg_flights__flight_delay_baseline' has the type double precision",
+        ),
+    ],
+)
+def test_a_relation_without_what_a_block_needs_stops_the_build(
+    changes: Block, expected: str, dbt: Dbt, monitor_blocks: list[Block]
+) -> None:
+    other = copy.deepcopy(monitor_blocks[0]) | {"name": "other", "segments": []}
+
+    with pytest.raises(DbtError) as error:
+        dbt.build(
+            ["--select", "int_monitors"],
+            variables={"monitors": [*monitor_blocks, other | changes]},
+        )
+
+    assert expected in str(error.value)
