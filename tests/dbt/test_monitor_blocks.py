@@ -52,7 +52,7 @@ class DbtOfBlocks(Dbt):
             set_from_args(arguments, {})
             config = RuntimeConfig.from_args(arguments)
         # That of the last run would keep its own configuration.
-        reset_adapters()
+        reset_adapters()  # type: ignore[no-untyped-call]
         register_adapter(config, multiprocessing.get_context("spawn"))
         adapter = get_adapter(config)
         adapter.set_macro_resolver(self._manifest)

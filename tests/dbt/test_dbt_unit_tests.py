@@ -1,0 +1,29 @@
+"""dbt's own unit tests: SQL against numbers that were computed by hand."""
+
+from pathlib import Path
+
+from orchestration.project import Dbt
+from orchestration.warehouse import ConnectionSettings
+
+
+class DbtOfUnitTests(Dbt):
+    """dbt that runs what ``build`` leaves out."""
+
+    def test(self) -> dict[str, str]:
+        """Run all unit tests: their outcomes by name. Raises ``DbtError``."""
+        self.parse()
+        outcome = self._invoke(["test", "--select", "test_type:unit"], [])
+        return {
+            result.node.name: str(result.status)
+            for result in outcome.result.results
+            if result.node.resource_type == "unit_test"
+        }
+
+
+def test_sql_gives_the_numbers_that_were_computed_by_hand(
+    built_log: ConnectionSettings, target_path: Path
+) -> None:
+    outcomes = DbtOfUnitTests(built_log, target_path=target_path).test()
+
+    assert len(outcomes) >= 9
+    assert set(outcomes.values()) == {"pass"}
