@@ -4,6 +4,11 @@
     dashboard would find no mart for some seconds of each run.
 -#}
 {% materialization view, adapter='postgres' %}
+    {#- Before the columns are read: two runs that both had read them would wait for each other. -#}
+    {% call statement('lock') -%}
+        {{ lock_model() }}
+    {%- endcall %}
+
     {%- set existing = load_cached_relation(this) -%}
     {%- if existing is none or not existing.is_view or not keeps_columns(existing, sql) -%}
         {{ return(materialization_view_default()) }}
