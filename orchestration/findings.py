@@ -73,32 +73,55 @@ def read_statuses(connection: psycopg.Connection) -> list[MonitorStatus]:
 
 
 def read_worst_columns(
-    connection: psycopg.Connection, *, limit: int = 8
+    connection: psycopg.Connection, *, limit: int = 3
 ) -> list[ColumnFinding]:
-    """Columns by how many of their days drifted, over all versions, without labels."""
+    """Of each monitor, the ``limit`` columns that drifted on the most days.
+
+    Over all versions, by psi against the baseline, labels left out.
+    """
     with connection.cursor(row_factory=class_row(ColumnFinding)) as cursor:
         return cursor.execute(
             """
+            with columns as (
+
+                select
+                    monitor,
+                    column_name,
+                    count(*) filter (where is_drifted) as drifted_days,
+                    count(*) as days,
+                    (array_agg(window_start order by score desc))[1] as worst_day,
+                    max(score) as worst_score
+                from marts.drift
+                where
+                    grain = 'day'
+                    and model_version = 'all'
+                    and segment = 'all'
+                    and engine = 'sql'
+                    and method = 'psi'
+                    and role != 'actual'
+                    and is_drifted is not null
+                group by monitor, column_name
+
+            ),
+
+            ranked as (
+
+                select
+                    *,
+                    row_number() over (
+                        partition by monitor
+                        order by drifted_days desc, worst_score desc, column_name
+                    ) as place
+                from columns
+                where drifted_days > 0
+
+            )
+
             select
-                monitor,
-                column_name,
-                count(*) filter (where is_drifted) as drifted_days,
-                count(*) as days,
-                (array_agg(window_start order by score desc))[1] as worst_day,
-                max(score) as worst_score
-            from marts.drift
-            where
-                grain = 'day'
-                and model_version = 'all'
-                and segment = 'all'
-                and engine = 'sql'
-                and method = 'psi'
-                and role != 'actual'
-                and is_drifted is not null
-            group by monitor, column_name
-            having count(*) filter (where is_drifted) > 0
-            order by drifted_days desc, worst_score desc
-            limit %s
+                monitor, column_name, drifted_days, days, worst_day, worst_score
+            from ranked
+            where place <= %s
+            order by monitor, place
             """,
             [limit],
         ).fetchall()

@@ -26,7 +26,7 @@ DRIFTED_SHARE_THRESHOLD = 0.5
 MINIMUM_SAMPLE_COUNT = 50
 
 # Beyond it squares overflow, and one such value would make every statistic infinite.
-LARGEST_MAGNITUDE = 1e150
+LARGEST_MAGNITUDE = 1e100
 
 # The method of a column for which Evidently had nothing to choose by.
 NO_METHOD = "default"
@@ -166,7 +166,7 @@ def evaluate_drift(
     """One result for each of the baseline's columns, then one for the dataset.
 
     ``current`` has one row per prediction of the window. Nulls, NaN, infinities and
-    numbers beyond ±1e150 are missing: they are left out and counted in ``reason``. A
+    numbers beyond ±1e100 are missing: they are left out and counted in ``reason``. A
     column with fewer than ``minimum_sample_count`` usable values on either side can't
     be computed, nor one with the same single value on both sides.
     """

@@ -255,7 +255,7 @@ def test_what_cannot_be_computed_says_why_and_is_never_ok(
 
 def test_unusable_numbers_are_left_out_and_counted(generator: Generator) -> None:
     usable = generator.normal(0, 1, 300)
-    unusable = [np.nan, np.inf, -np.inf, 1e150, -1e300]
+    unusable = [np.nan, np.inf, -np.inf, 1e101, -1e300]
     baseline = generator.normal(0, 1, 2000)
 
     result = number_drift([*usable, *unusable], baseline)
@@ -266,7 +266,7 @@ def test_unusable_numbers_are_left_out_and_counted(generator: Generator) -> None
 
 
 def test_numbers_just_below_the_limit_are_taken() -> None:
-    result = number_drift([1e149, -1e149] * 30, [1e149, -1e149] * 600)
+    result = number_drift([1e99, -1e99] * 30, [1e99, -1e99] * 600)
 
     assert (result.status, result.sample_count) == ("ok", 60)
 
