@@ -753,9 +753,12 @@ def _shares(
         for method in ("psi", "jensen_shannon"):
             yield method, {**shared, "score": None, "noise_floor": None}
         return
-    share = np.array([counts[name] for name in bins]) / len(values)
-    known_share = np.array([known_counts[name] for name in bins]) / len(known)
-    floored, known_floored = np.maximum(share, 1e-4), np.maximum(known_share, 1e-4)
+    # Half a row is added to each count.
+    added = len(bins) / 2
+    share = np.array([counts[name] + 0.5 for name in bins]) / (len(values) + added)
+    known_share = np.array([known_counts[name] + 0.5 for name in bins]) / (
+        len(known) + added
+    )
     degrees = max(len(bins) - 1, 1)
     tail = stats.chi2.ppf(0.99, degrees) * (1 / len(values) + 1 / len(known))
     slack = 0.01 if degrees > 1 else 0.05
@@ -763,7 +766,7 @@ def _shares(
     def noise(exact: float, slack: float) -> Between:
         return Between(lower=exact * (1 - slack), upper=exact * (1 + slack))
 
-    psi = np.sum((floored - known_floored) * np.log(floored / known_floored))
+    psi = np.sum((share - known_share) * np.log(share / known_share))
     yield "psi", {**shared, "score": float(psi), "noise_floor": noise(tail, slack)}
     distance = float(np.nan_to_num(jensenshannon(share, known_share, base=2)))
     figures = {
@@ -824,8 +827,7 @@ def assert_ks_within_bound(
 
 
 def _judge(figures: Figures, minimum_sample: int, critical: float) -> None:
-    too_few = figures["sample_count"] < minimum_sample
-    if figures["baseline_sample_count"] == 0 or too_few:
+    if min(figures["sample_count"], figures["baseline_sample_count"]) < minimum_sample:
         figures |= {"is_drifted": None, "status": "not_computable"}
         return
     noise_floor, score = figures["noise_floor"], figures["score"]

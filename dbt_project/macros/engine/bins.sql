@@ -18,10 +18,10 @@
 {% endmacro %}
 
 {% macro default__numeric_bin(value, edges, maximum) -%}
-    case
-        when {{ value }} is null then {{ null_bin() }}
-        when not {{ is_number(value) }} then {{ invalid_bin() }}
-        when {{ value }} > {{ maximum }} then cardinality({{ edges }}) + 1
-        else coalesce(width_bucket({{ value }}, {{ edges }}), 0)
-    end
+case
+    when {{ value }} is null then {{ null_bin() }}
+    when not {{ is_number(value) }} then {{ invalid_bin() }}
+    when {{ value }} > {{ maximum }} then cardinality({{ edges }}) + 1
+    else coalesce(width_bucket({{ value }}, {{ edges }}), 0)
+end
 {%- endmacro %}

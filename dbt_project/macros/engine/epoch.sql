@@ -4,7 +4,10 @@
 {% endmacro %}
 
 {% macro default__epoch_microseconds(timestamp) -%}
-    case when isfinite({{ timestamp }}) then (extract(epoch from {{ timestamp }}) * 1000000)::bigint end
+case
+    when isfinite({{ timestamp }})
+        then (extract(epoch from {{ timestamp }}) * 1000000)::bigint
+end
 {%- endmacro %}
 
 

@@ -14,16 +14,19 @@
     Postgres stops with an error where a product or quotient underflows, too.
 -#}
 {% macro usable_number(value) -%}
-    case
-        when {{ value }} between -1e-100 and 1e-100 then 0::double precision
-        when {{ is_number(value) }} then {{ value }}::double precision
-    end
+case
+    when {{ value }} between -1e-100 and 1e-100 then 0::double precision
+    when {{ is_number(value) }} then {{ value }}::double precision
+end
 {%- endmacro %}
 
 
 {#- The square of a usable number, without underflow. -#}
 {% macro squared(value) -%}
-    case when abs({{ value }}) > 1e-100 then power({{ value }}, 2) else 0 end
+case
+    when abs({{ value }}) > 1e-100 then power({{ value }}, 2)
+    else 0
+end
 {%- endmacro %}
 
 
@@ -46,22 +49,28 @@
     digits or by more than 200 characters (JSON spells 1e300 out), takes the slow way through
     numeric; closer to zero than 1e-200 it counts as 0. Exponents of more digits, and texts
     longer than a numeric can hold, are no numbers.
+
+    Its lines stand as in a select list, where no `indent` may move them: the text can hold a
+    class label, and that a line break.
 -#}
 {% macro text_number(text) %}
     {{- return(adapter.dispatch('text_number', 'driftline')(text)) -}}
 {% endmacro %}
 
 {% macro default__text_number(text) -%}
-    case
-        when {{ text }} is null then null
-        when length({{ text }}) <= 200 and {{ text }} ~ '^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,2})?$'
-            then ({{ text }})::double precision
-        when
-            length({{ text }}) > 16000
-            or {{ text }} !~ '^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,3})?$'
-            then 'NaN'
-        when ({{ text }})::numeric between -1e100 and 1e100
-            then round(({{ text }})::numeric, 200)::double precision
-        else 'NaN'
-    end
+        {%- set unsigned = '([0-9]+\\.?[0-9]*|\\.[0-9]+)' -%}
+        case
+            when {{ text }} is null then null
+            when
+                length({{ text }}) <= 200
+                and {{ text }} ~ '^[-+]?{{ unsigned }}([eE][-+]?[0-9]{1,2})?$'
+                then ({{ text }})::double precision
+            when
+                length({{ text }}) > 16000
+                or {{ text }} !~ '^[-+]?{{ unsigned }}([eE][-+]?[0-9]{1,3})?$'
+                then 'NaN'
+            when ({{ text }})::numeric between -1e100 and 1e100
+                then round(({{ text }})::numeric, 200)::double precision
+            else 'NaN'
+        end
 {%- endmacro %}

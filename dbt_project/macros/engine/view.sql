@@ -4,7 +4,10 @@
     dashboard would find no mart for some seconds of each run.
 -#}
 {% materialization view, adapter='postgres' %}
-    {#- Before the columns are read: two runs that both had read them would wait for each other. -#}
+    {#-
+        Before the columns are read: two runs that both had read them would wait for each
+        other.
+    -#}
     {% call statement('lock') -%}
         {{ lock_model() }}
     {%- endcall %}

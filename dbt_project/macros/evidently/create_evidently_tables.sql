@@ -1,4 +1,7 @@
-{#- Where the orchestration writes what Evidently found; the mart `drift` shows it beside the scores from SQL. -#}
+{#-
+    Where the orchestration writes what Evidently found; the mart `drift` shows it beside the
+    scores from SQL.
+-#}
 {% macro create_evidently_tables() %}
     {% if flags.WHICH not in ['run', 'build', 'run-operation'] %}
         {{ return('') }}
@@ -25,6 +28,15 @@
         status text not null,
         reason text,
         evaluated_at timestamptz not null,
-        unique (monitor, model_version, segment, segment_value, grain, window_start, column_name, method)
+        unique (
+            monitor,
+            model_version,
+            segment,
+            segment_value,
+            grain,
+            window_start,
+            column_name,
+            method
+        )
     );
 {% endmacro %}

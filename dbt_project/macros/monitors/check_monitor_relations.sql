@@ -15,16 +15,26 @@
     ] %}
     {% set needed = {} %}
     {% do needed.update({
-        'prediction_id': none, 'model_version': none, 'predicted_at': ['timestamp with time zone'],
-        'loaded_at': ['timestamp with time zone'], 'labelled_at': ['timestamp with time zone'],
-        'label_loaded_at': ['timestamp with time zone'], 'latency_ms': number_types,
-        'is_error': ['boolean'], 'score': number_types,
+        'prediction_id': none,
+        'model_version': none,
+        'predicted_at': ['timestamp with time zone'],
+        'loaded_at': ['timestamp with time zone'],
+        'labelled_at': ['timestamp with time zone'],
+        'label_loaded_at': ['timestamp with time zone'],
+        'latency_ms': number_types,
+        'is_error': ['boolean'],
+        'score': number_types,
     }) %}
+    {% set text_types = ['text', 'character varying'] %}
     {% for name in ['prediction', 'actual'] %}
-        {% do needed.update({name: number_types if monitor.task == 'regression' else ['text', 'character varying']}) %}
+        {% do needed.update({
+            name: number_types if monitor.task == 'regression' else text_types,
+        }) %}
     {% endfor %}
     {% for feature in monitor.features %}
-        {% do needed.update({feature.name: number_types if feature.kind == 'numerical' else none}) %}
+        {% do needed.update({
+            feature.name: number_types if feature.kind == 'numerical' else none,
+        }) %}
     {% endfor %}
 
     {% for key, relation in relations %}
@@ -35,11 +45,21 @@
         {% if types %}
             {% for column, allowed in needed.items() %}
                 {% if column not in types %}
-                    {% do wrong_monitor(monitor.name, key, "the model '" ~ relation.identifier ~ "' has no column '" ~ column ~ "'",
-                        'add it to the model, or remove it from the features') %}
+                    {% do wrong_monitor(
+                        monitor.name,
+                        key,
+                        "the model '" ~ relation.identifier ~ "' has no column '" ~ column ~ "'",
+                        'add it to the model, or remove it from the features'
+                    ) %}
                 {% elif allowed and types[column] not in allowed %}
-                    {% do wrong_monitor(monitor.name, key, "the column '" ~ column ~ "' of '" ~ relation.identifier ~ "' has the type "
-                        ~ types[column], 'cast it to ' ~ ('double precision' if allowed == number_types else allowed[0])) %}
+                    {% do wrong_monitor(
+                        monitor.name,
+                        key,
+                        "the column '" ~ column ~ "' of '" ~ relation.identifier
+                        ~ "' has the type " ~ types[column],
+                        'cast it to '
+                        ~ ('double precision' if allowed == number_types else allowed[0])
+                    ) %}
                 {% endif %}
             {% endfor %}
         {% endif %}

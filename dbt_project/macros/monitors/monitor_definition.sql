@@ -4,7 +4,7 @@
     when a formula changes.
 -#}
 {% macro monitor_definition(monitor) %}
-    {% set statistics_version = 1 %}
+    {% set statistics_version = 2 %}
     {% set decisive = {'statistics_version': statistics_version} %}
     {% for key, value in monitor.items() if key not in ['owner', 'labels', 'columns', 'actual'] %}
         {% do decisive.update({key: value}) %}

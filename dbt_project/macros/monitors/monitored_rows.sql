@@ -4,20 +4,21 @@
     'baseline'. Yields grain, window_start, model_version and the columns asked for, a list of
     {name, expression}.
 -#}
-{% macro monitored_rows(monitor, family, columns, include_baseline=false) %}
-    {%- set grain = monitor.windows.traffic if family == 'traffic' else monitor.windows.columns -%}
-    {%- set scope = stale_scope(monitor, family) %}
+{% macro monitored_rows(monitor, family, columns, include_baseline=false) -%}
+    {%- set grain =
+        monitor.windows.traffic if family == 'traffic' else monitor.windows.columns -%}
+    {%- set scope = stale_scope(monitor, family) -%}
     select
         '{{ grain }}' as grain,
         {{ window_start('predicted_at', grain) }} as window_start,
-        {{ version_key() }} as model_version
+        {{ version_key() | indent(8) }} as model_version
         {%- for column in columns %},
         {{ column.expression }} as {{ column.name }}
         {%- endfor %}
 
     from {{ ref(monitor.predictions) }}
 
-    where {{ in_scope('predicted_at', scope) }}
+    where {{ in_scope('predicted_at', scope) | indent(4) }}
 
     {%- if include_baseline and refreshes_baseline(monitor, family) %}
 
@@ -26,23 +27,23 @@
     select
         'baseline' as grain,
         {{ baseline_window() }} as window_start,
-        {{ version_key() }} as model_version
+        {{ version_key() | indent(8) }} as model_version
         {%- for column in columns %},
         {{ column.expression }} as {{ column.name }}
         {%- endfor %}
 
-    from {{ baseline_rows(monitor) }}
+    from {{ baseline_rows(monitor) | indent(4) }}
     {%- endif %}
-{% endmacro %}
+{%- endmacro %}
 
 
 {#- The key of a model version: no version is a version too, and 'all' is kept for the sum. -#}
 {% macro version_key() -%}
-    case
-        when model_version is null then '(none)'
-        when model_version = 'all' then '(all)'
-        else {{ key_text('model_version::text') }}
-    end
+case
+    when model_version is null then '(none)'
+    when model_version = 'all' then '(all)'
+    else {{ key_text('model_version::text') | indent(4) }}
+end
 {%- endmacro %}
 
 
@@ -60,18 +61,23 @@
         (
         select *
         from {{ ref(monitor.predictions) }}
-        where predicted_at < (
-            select {{ window_start('min(predicted_at)', 'day') }} + {{ time_span(monitor.baseline.first) }}
-            from {{ ref(monitor.predictions) }}
-        )
+        where
+            {{ is_usable_time('predicted_at') }}
+            and predicted_at < (
+                select {{ window_start('predicted_at', 'day') }} + {{ time_span(monitor.baseline.first) }}
+                from {{ ref(monitor.predictions) }}
+                where {{ is_usable_time('predicted_at') }}
+                order by predicted_at
+                limit 1
+            )
     ) as baseline_rows
     {%- else -%}
-        (
-        select *
-        from {{ ref(monitor.predictions) }}
-        where
-            predicted_at >= timestamptz '{{ monitor.baseline.from }} 00:00:00+00'
-            and predicted_at < timestamptz '{{ monitor.baseline.to }} 00:00:00+00'
-    ) as baseline_rows
+(
+    select *
+    from {{ ref(monitor.predictions) }}
+    where
+        predicted_at >= timestamptz '{{ monitor.baseline.from }} 00:00:00+00'
+        and predicted_at < timestamptz '{{ monitor.baseline.to }} 00:00:00+00'
+) as baseline_rows
     {%- endif -%}
 {%- endmacro %}

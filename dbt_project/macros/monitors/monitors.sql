@@ -34,7 +34,8 @@
         {{ return(monitor) }}
     {% endfor %}
     {% do exceptions.raise_compiler_error(
-        "No monitor is named '" ~ name ~ "': add a block for it to vars.monitors in dbt_project.yml."
+        "No monitor is named '" ~ name
+        ~ "': add a block for it to vars.monitors in dbt_project.yml."
     ) %}
 {% endmacro %}
 

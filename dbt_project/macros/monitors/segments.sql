@@ -1,8 +1,8 @@
 {#-
-    Segments are cut in three steps: `segment_values` adds a text column per segment to the rows,
-    `segment_grouping_sets` groups by each of them in one pass, `segment_keys` names the group.
-    The text is built before grouping, so that two values which read alike are one group and
-    a key can never repeat.
+    Segments are cut in three steps: `segment_values` adds a text column per segment to the
+    rows, `segment_grouping_sets` groups by each of them in one pass, `segment_keys` names the
+    group. The text is built before grouping, so that two values which read alike are one
+    group and a key can never repeat.
 -#}
 {% macro segment_values(monitor) %}
     {% set values = [] %}
@@ -11,7 +11,11 @@
         {% for column in segment.columns %}
             {% do parts.append("coalesce(" ~ adapter.quote(column) ~ "::text, '(null)')") %}
         {% endfor %}
-        {% do values.append({'name': 'segment_' ~ loop.index, 'expression': key_text('(' ~ parts | join(" || ' x ' || ") ~ ')')}) %}
+        {% set text = '(' ~ parts | join(" || ' x ' || ") ~ ')' %}
+        {% do values.append({
+            'name': 'segment_' ~ loop.index,
+            'expression': key_text(text) | indent(8),
+        }) %}
     {% endfor %}
     {{ return(values) }}
 {% endmacro %}
@@ -29,15 +33,20 @@
 
 {% macro segment_keys(monitor) -%}
     {%- if monitor.segments -%}
-    case
-        {%- for segment in monitor.segments %}
-        when grouping(segment_{{ loop.index }}) = 0 then '{{ segment.name }}'
-        {%- endfor %}
-        else 'all'
-    end as segment,
-    coalesce({% for segment in monitor.segments %}segment_{{ loop.index }}, {% endfor %}'all') as segment_value
+case
+    {%- for segment in monitor.segments %}
+    when grouping(segment_{{ loop.index }}) = 0 then '{{ segment.name }}'
+    {%- endfor %}
+    else 'all'
+end as segment,
+coalesce(
+    {%- for segment in monitor.segments %}
+    segment_{{ loop.index }},
+    {%- endfor %}
+    'all'
+) as segment_value
     {%- else -%}
-    'all' as segment,
-    'all' as segment_value
+'all' as segment,
+'all' as segment_value
     {%- endif -%}
 {%- endmacro %}

@@ -1,12 +1,12 @@
 {#- The last CTE of a statistics model: what was computed for each monitor, together. -#}
 {% macro union_of_monitors(suffix, name) -%}
 {{ name }} as (
-    {% for monitor in monitors() %}
+{% for monitor in monitors() %}
     {%- if not loop.first %}
     union all
     {%- endif %}
     select * from {{ monitor.name }}_{{ suffix }}
-    {%- endfor %}
+{%- endfor %}
 
 )
 {%- endmacro %}

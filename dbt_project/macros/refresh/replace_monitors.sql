@@ -23,16 +23,44 @@
 {% endmacro %}
 
 
-{#- Whether the stored baseline of a monitor is missing, or of another definition. -#}
+{#-
+    The condition that what is stored of a monitor's baseline is missing, or of another
+    definition. It is SQL, so that it is judged under the model's lock.
+-#}
 {% macro rebuilds_baseline(monitor) %}
-    {% set monitors = ref('int_monitors') %}
-    {% if not execute or not is_incremental() %}
-        {{ return(true) }}
-    {% endif %}
-    {% set current = run_query(
-        "select 1 from " ~ this ~ " as stored inner join " ~ monitors ~ " as monitors"
-        ~ " on stored.monitor = monitors.monitor and stored.definition_hash = monitors.definition_hash"
-        ~ " where stored.monitor = '" ~ monitor.name ~ "' limit 1"
-    ) %}
-    {{ return(current | length == 0) }}
+    {%- if not execute or not is_incremental() -%}
+    true
+    {%- else -%}
+    not exists (
+            select 1
+            from {{ this }} as stored
+            inner join {{ ref('int_monitors') }} as monitors
+                on
+                    stored.monitor = monitors.monitor
+                    and stored.definition_hash = monitors.definition_hash
+            where stored.monitor = '{{ monitor.name }}'
+        )
+    {%- endif -%}
 {% endmacro %}
+
+
+{#- The condition that the stored baseline is that of a row of `int_monitors`. -#}
+{% macro has_baseline_of(monitors) -%}
+    {%- for model in ['int_baselines', 'int_baseline_categories'] %}
+        {{ 'and ' if not loop.first }}not exists (
+            select 1
+            from {{ ref(model) }} as stored
+            where
+                stored.monitor = {{ monitors }}.monitor
+                and stored.definition_hash != {{ monitors }}.definition_hash
+        )
+    {%- endfor %}
+        and (
+            {{ monitors }}.reference_version is null
+            {%- for model in ['int_baselines', 'int_baseline_categories'] %}
+            or exists (
+                select 1 from {{ ref(model) }} as stored where stored.monitor = {{ monitors }}.monitor
+            )
+            {%- endfor %}
+        )
+{%- endmacro %}

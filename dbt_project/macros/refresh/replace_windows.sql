@@ -16,14 +16,24 @@
     {%- set refreshed -%}
         select monitor, grain, window_start, replaces_monitor
         from {{ ref('int_refresh_windows') }}
-        where invocation_id = '{{ invocation_id }}' and family = '{{ config.get('meta').family }}'
+        where
+            invocation_id = '{{ invocation_id }}'
+            and family = '{{ config.get('meta').family }}'
     {%- endset %}
 
     delete from {{ target_relation }}
-    where monitor in (select monitor from ({{ refreshed }}) as refreshed where replaces_monitor);
+    where monitor in (
+        select monitor
+        from (
+            {{ refreshed | indent(4) }}
+        ) as refreshed
+        where replaces_monitor
+    );
 
     delete from {{ target_relation }} as stale
-    using ({{ refreshed }}) as refreshed
+    using (
+        {{ refreshed }}
+    ) as refreshed
     where
         stale.monitor = refreshed.monitor
         and stale.grain = refreshed.grain
@@ -41,5 +51,7 @@
 {% endmacro %}
 
 {% macro default__lock_model() -%}
-    select pg_advisory_xact_lock(hashtext('driftline'), hashtext('{{ this.schema }}.{{ this.identifier }}'))
+    select pg_advisory_xact_lock(
+        hashtext('driftline'), hashtext('{{ this.schema }}.{{ this.identifier }}')
+    )
 {%- endmacro %}

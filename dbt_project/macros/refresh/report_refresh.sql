@@ -7,19 +7,24 @@
     {% endif %}
     {#- A run that failed early may not even have made the table. -#}
     {% if results | selectattr('status', 'in', ['error', 'fail', 'skipped']) | list %}
-        {% do log("Driftline: this run did not finish, so the next one does its windows again.", info=true) %}
+        {% do log(
+            "Driftline: this run did not finish, so the next one does its windows again.",
+            info=true
+        ) %}
         {{ return('') }}
     {% endif %}
     {% set stale = run_query(
         "select monitor, reason, count(*) as window_count from " ~ stale_windows
-        ~ " where invocation_id = '" ~ invocation_id ~ "' group by monitor, reason order by monitor, reason"
+        ~ " where invocation_id = '" ~ invocation_id ~ "'"
+        ~ " group by monitor, reason order by monitor, reason"
     ) %}
     {% if not stale %}
         {% do log("Driftline: nothing has arrived, no window was refreshed.", info=true) %}
     {% endif %}
     {% for row in stale %}
         {% do log(
-            "Driftline: " ~ row['monitor'] ~ ": " ~ row['window_count'] ~ " windows refreshed, " ~ row['reason'] ~ ".",
+            "Driftline: " ~ row['monitor'] ~ ": " ~ row['window_count']
+            ~ " windows refreshed, " ~ row['reason'] ~ ".",
             info=true
         ) %}
     {% endfor %}

@@ -1,59 +1,66 @@
 {#-
-    The statistics of the windows that this run refreshes in a mart: each row in every grain that
-    it adds up to, once for its own version and once for 'all'. Yields monitor, model_version,
-    grain, window_start, window_end and the columns asked for, still to be summed. A table that is
-    built whole takes all windows that `statistics` has.
+    The statistics of the windows that this run refreshes in a mart: each row in every grain
+    that it adds up to, once for its own version and once for 'all'. Yields monitor,
+    model_version, grain, window_start, window_end and the columns asked for, still to be
+    summed. A table that is built whole takes all windows that `statistics` has.
 -#}
-{% macro rolled_up(statistics, family, columns) %}
-    {%- set refresh_windows = ref('int_refresh_windows') -%}
+{% macro rolled_up(statistics, family, columns) -%}
+    {#- Named before any condition, so that dbt knows the order of models when it parses. -#}
+    {%- do ref('int_refresh_windows') -%}
     {%- set is_whole = not execute or not is_incremental() -%}
-    {%- for grain, finer_grains in {'hour': "'hour'", 'day': "'hour', 'day'"}.items() %}
-    {%- if not loop.first %}
-
-    union all
-    {% endif %}
+    {%- for grain, finer_grains in {'hour': "'hour'", 'day': "'hour', 'day'"}.items() -%}
     select
         statistics.monitor,
         versions.model_version,
         '{{ grain }}' as grain,
         {{ window_start('statistics.window_start', grain) }} as window_start,
-        {{ window_end(window_start('statistics.window_start', grain), grain) }} as window_end
+        {{ window_end(window_start('statistics.window_start', grain), grain) }}
+            as window_end
         {%- for column in columns %},
         statistics.{{ column }}
         {%- endfor %}
 
     from {{ statistics }} as statistics
 
-    cross join lateral (values (statistics.model_version), ('all')) as versions (model_version)
+    cross join lateral (
+        values (statistics.model_version), ('all')
+    ) as versions (model_version)
 
     where
         statistics.grain in ({{ finer_grains }})
         {%- if not is_whole %}
-        and {{ in_refreshed_windows(family, grain) }}
+        and {{ in_refreshed_windows(family, grain) | indent(8) }}
         {%- endif %}
+    {%- if not loop.last %}
+
+    union all
+
+    {% endif %}
     {%- endfor %}
-{% endmacro %}
+{%- endmacro %}
 
 
-{#- The condition that a statistics row belongs to a window of that grain which this run refreshes. -#}
+{#-
+    The condition that a statistics row belongs to a window of that grain which this run
+    refreshes.
+-#}
 {% macro in_refreshed_windows(family, grain) %}
     {%- set scopes = [] -%}
     {%- for monitor in monitors() -%}
-        {%- set stale_windows -%}
-            select window_start, window_end
-            from {{ ref('int_refresh_windows') }}
-            where
-                invocation_id = '{{ invocation_id }}'
-                and monitor = '{{ monitor.name }}'
-                and family = '{{ family }}'
-                and grain = '{{ grain }}'
-        {%- endset -%}
-        {%- set scope = joined_ranges(stale_windows) -%}
+        {%- if refreshes_baseline(monitor, family) -%}
+            {%- do scopes.append("(statistics.monitor = '" ~ monitor.name ~ "')") -%}
+            {%- continue -%}
+        {%- endif -%}
+        {%- set scope = joined_ranges(stale_windows(monitor, family, grain), grain) -%}
         {%- if scope -%}
-            {%- do scopes.append(
-                "(statistics.monitor = '" ~ monitor.name ~ "' and " ~ in_scope('statistics.window_start', scope) ~ ")"
-            ) -%}
+            {%- set condition -%}
+(
+        statistics.monitor = '{{ monitor.name }}'
+        and {{ in_scope('statistics.window_start', scope) | indent(8) }}
+    )
+            {%- endset -%}
+            {%- do scopes.append(condition) -%}
         {%- endif -%}
     {%- endfor -%}
-    {{- return('(' ~ scopes | join(' or ') ~ ')' if scopes else 'false') -}}
+    {{- return('(\n    ' ~ scopes | join('\n    or ') ~ '\n)' if scopes else 'false') -}}
 {% endmacro %}

@@ -1,33 +1,44 @@
 {#-
     What this run has to recompute of one monitor in one family: none for "everything", or
-    the stale windows joined into UTC ranges, [{from, to}, …], empty for "nothing".
+    the stale windows joined into UTC ranges, empty for "nothing".
 
-    Families: `traffic` goes stale with predictions, in windows of the traffic grain; `columns`
-    with predictions, and `outcomes` with predictions or labels, both in the column grain.
-    A table that is new or was dropped is built whole, whatever the ledger says.
+    Families: `traffic` goes stale with predictions, in windows of the traffic grain;
+    `columns` with predictions, and `outcomes` with predictions or labels, both in the column
+    grain; `ledger` with either, in the traffic grain. A table that is new or was dropped is
+    built whole, whatever the ledger says.
 -#}
 {% macro stale_scope(monitor, family) %}
-    {#- Named before any condition, so that dbt knows the order of models when it parses. -#}
+    {#- Named before any condition, so that dbt sees the dependency when it parses. -#}
     {% set refresh_windows = ref('int_refresh_windows') %}
-    {% if not execute or not is_incremental() %}
+    {% if not execute or not is_incremental() or refreshes_baseline(monitor, family) %}
         {{ return(none) }}
     {% endif %}
     {% set grain = monitor.windows.traffic if family == 'traffic' else monitor.windows.columns %}
-    {% set stale_windows %}
-        select window_start, window_end
-        from {{ refresh_windows }}
-        where
-            invocation_id = '{{ invocation_id }}'
-            and monitor = '{{ monitor.name }}'
-            and family = '{{ family }}'
-            and grain = '{{ grain }}'
-    {% endset %}
-    {{ return(joined_ranges(stale_windows)) }}
+    {{ return(joined_ranges(stale_windows(monitor, family, grain), grain)) }}
 {% endmacro %}
 
 
-{#- Adjacent windows of a query (window_start, window_end) as few ranges as possible. -#}
-{% macro joined_ranges(windows_sql) %}
+{#- A query for the windows of that grain which this run refreshes: window_start, window_end. -#}
+{% macro stale_windows(monitor, family, grain) %}
+    {% set query %}
+            select window_start, window_end
+            from {{ ref('int_refresh_windows') }}
+            where
+                invocation_id = '{{ invocation_id }}'
+                and monitor = '{{ monitor.name }}'
+                and family = '{{ family }}'
+                and grain = '{{ grain }}'
+    {% endset %}
+    {{ return(query | trim) }}
+{% endmacro %}
+
+
+{#-
+    Adjacent windows of a query (window_start, window_end) as few ranges as possible. Each is
+    {from, to}; above a hundred, they are one range with the query and the grain, since a
+    condition of so many terms takes longer than looking the windows up.
+-#}
+{% macro joined_ranges(windows_sql, grain) %}
     {% set ranges_sql %}
         with windows as (
 
@@ -56,8 +67,10 @@
         )
 
         select
-            to_char(min(window_start) at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS') || '+00' as range_start,
-            to_char(max(window_end) at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS') || '+00' as range_end
+            to_char(min(window_start) at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS') || '+00'
+                as range_start,
+            to_char(max(window_end) at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS') || '+00'
+                as range_end
 
         from islands
 
@@ -68,6 +81,11 @@
     {% for row in run_query(ranges_sql) %}
         {% do ranges.append({'from': row['range_start'], 'to': row['range_end']}) %}
     {% endfor %}
+    {% if ranges | length > 100 %}
+        {{ return([{
+            'from': ranges[0].from, 'to': ranges[-1].to, 'windows': windows_sql, 'grain': grain,
+        }]) }}
+    {% endif %}
     {{ return(ranges) }}
 {% endmacro %}
 
@@ -75,30 +93,43 @@
 {#- The condition that a timestamp lies in a scope of `stale_scope`. -#}
 {% macro in_scope(timestamp, scope) -%}
     {%- if scope is none -%}
-        {{ timestamp }} is not null
+        {{ is_usable_time(timestamp) }}
     {%- elif not scope -%}
         false
     {%- else -%}
         (
             {%- for range in scope %}
             {% if not loop.first %}or {% endif -%}
-            ({{ timestamp }} >= timestamptz '{{ range.from }}' and {{ timestamp }} < timestamptz '{{ range.to }}')
+            (
+                {{ timestamp }} >= timestamptz '{{ range.from }}'
+                and {{ timestamp }} < timestamptz '{{ range.to }}'
+                {%- if range.windows %}
+                and {{ window_start(timestamp, range.grain) }} in (
+                    select window_start from ({{ range.windows }}) as windows
+                )
+                {%- endif %}
+            )
             {%- endfor %}
         )
     {%- endif -%}
 {%- endmacro %}
 
 
-{#- Whether this run recomputes what a monitor's baseline held: only with the whole monitor. -#}
+{#- Whether this run recomputes all of a monitor, and so what its baseline held. -#}
 {% macro refreshes_baseline(monitor, family) %}
     {% set refresh_windows = ref('int_refresh_windows') %}
     {% if not execute or not is_incremental() %}
         {{ return(true) }}
     {% endif %}
-    {% set found = run_query(
-        "select 1 from " ~ refresh_windows
-        ~ " where invocation_id = '" ~ invocation_id ~ "' and monitor = '" ~ monitor.name
-        ~ "' and family = '" ~ family ~ "' and grain = 'baseline' limit 1"
-    ) %}
-    {{ return(found | length > 0) }}
+    {% set found %}
+        select 1
+        from {{ refresh_windows }}
+        where
+            invocation_id = '{{ invocation_id }}'
+            and monitor = '{{ monitor.name }}'
+            and family = '{{ family }}'
+            and replaces_monitor
+        limit 1
+    {% endset %}
+    {{ return(run_query(found) | length > 0) }}
 {% endmacro %}

@@ -1,15 +1,18 @@
 {#-
     Where `int_stale_windows` has to look for stale windows of one monitor:
-    `scope`, as of `stale_scope`: everything, or the windows that anything arrived for since the
-    ledger's newest row, less an overlap for transactions that commit late;
+    `scope`, as of `stale_scope`: everything, or the windows that anything arrived for
+    since the ledger's newest row, less an overlap for transactions that commit late;
     `is_replaced`, whether all that is known of the monitor goes;
     `is_forced`, a condition for windows that are refreshed in any case;
     `leaves_alone`, true if this run was told to refresh other monitors only.
 -#}
 {% macro stale_search(monitor) %}
     {% set monitors = ref('int_monitors') %}
-    {% set search = {'scope': none, 'is_replaced': 'true', 'is_forced': 'false', 'leaves_alone': false} %}
-    {% if var('only_monitors') and monitor.name not in var('only_monitors') %}
+    {% set overlap = checked_overlap() %}
+    {% set search = {
+        'scope': none, 'is_replaced': 'true', 'is_forced': 'false', 'leaves_alone': false,
+    } %}
+    {% if monitor.name not in chosen_monitors() %}
         {% do search.update({'leaves_alone': true, 'scope': []}) %}
         {{ return(search) }}
     {% endif %}
@@ -17,21 +20,31 @@
         {{ return(search) }}
     {% endif %}
 
-    {% set known = run_query(
-        "select count(*) as window_count, coalesce(bool_and(ledger.definition_hash = monitors.definition_hash), false)"
-        ~ " as is_unchanged, max(ledger.prediction_loaded_at) - interval '" ~ var('late_commit_overlap')
-        ~ "' as predictions_since, max(ledger.label_loaded_at) - interval '" ~ var('late_commit_overlap')
-        ~ "' as labels_since from " ~ window_ledger() ~ " as ledger inner join " ~ monitors
-        ~ " as monitors on ledger.monitor = monitors.monitor where ledger.monitor = '" ~ monitor.name ~ "'"
-    )[0] %}
+    {% set known_sql %}
+        select
+            coalesce(
+                bool_and(ledger.definition_hash is not distinct from monitors.definition_hash),
+                false
+            ) as is_unchanged,
+            max(ledger.prediction_loaded_at) - interval '{{ overlap }}' as predictions_since,
+            max(ledger.label_loaded_at) - interval '{{ overlap }}' as labels_since
+        from {{ window_ledger() }} as ledger
+        inner join {{ monitors }} as monitors
+            on ledger.monitor = monitors.monitor
+        where ledger.monitor = '{{ monitor.name }}'
+    {% endset %}
+    {% set known = run_query(known_sql)[0] %}
     {% if not known['is_unchanged'] %}
         {{ return(search) }}
     {% endif %}
     {% do search.update({'is_replaced': 'false'}) %}
 
     {% set grain = monitor.windows.traffic %}
-    {% if var('refresh_from') or var('refresh_to') %}
-        {% do search.update({'is_forced': forced_windows('coalesce(found.window_start, known.window_start)')}) %}
+    {% set is_forcing = var('refresh_from') or var('refresh_to') %}
+    {% if is_forcing %}
+        {% do search.update({
+            'is_forced': forced_windows('coalesce(found.window_start, known.window_start)', grain),
+        }) %}
     {% endif %}
     {% if var('reconcile') %}
         {{ return(search) }}
@@ -44,42 +57,98 @@
         from (
             select {{ window_start('predicted_at', grain) }} as window_start
             from {{ ref(monitor.predictions) }}
-            where loaded_at >= timestamptz '{{ known['predictions_since'] }}' and predicted_at is not null
+            where
+                {{ has_arrived_since('loaded_at', known['predictions_since']) }}
+                and {{ is_usable_time('predicted_at') }}
             union
             select {{ window_start('predicted_at', grain) }} as window_start
             from {{ ref(monitor.predictions) }}
             where
-                label_loaded_at {% if known['labels_since'] is none %}is not null{% else -%}
-                >= timestamptz '{{ known['labels_since'] }}'{% endif %}
-                and predicted_at is not null
-            {%- if search.is_forced != 'false' %}
+                {{ has_arrived_since('label_loaded_at', known['labels_since']) }}
+                and {{ is_usable_time('predicted_at') }}
+            {%- if is_forcing %}
             union
             select {{ window_start('predicted_at', grain) }} as window_start
             from {{ ref(monitor.predictions) }}
-            where {{ forced_windows('predicted_at') }}
+            where
+                {{ forced_windows('predicted_at', grain) }}
+                and {{ is_usable_time('predicted_at') }}
             union
             select window_start
             from {{ window_ledger() }}
-            where monitor = '{{ monitor.name }}' and {{ forced_windows('window_start') }}
+            where
+                monitor = '{{ monitor.name }}'
+                and {{ forced_windows('window_start', grain) }}
             {%- endif %}
         ) as touched
     {% endset %}
-    {% do search.update({'scope': joined_ranges(touched)}) %}
+    {% do search.update({'scope': joined_ranges(touched, grain)}) %}
     {{ return(search) }}
 {% endmacro %}
 
 
-{#- The condition of `refresh_from` and `refresh_to`, dates or timestamps in UTC. -#}
-{% macro forced_windows(timestamp) %}
+{#- The condition that a row arrived since a time, or at all if nothing has so far. -#}
+{% macro has_arrived_since(loaded_at, since) -%}
+    {%- if since is none -%}
+        {{ loaded_at }} is not null
+    {%- else -%}
+        {{ loaded_at }} >= timestamptz '{{ since }}'
+    {%- endif -%}
+{%- endmacro %}
+
+
+{#- The names of the monitors that this run refreshes. -#}
+{% macro chosen_monitors() %}
+    {% set names = monitors() | map(attribute='name') | list %}
+    {% set chosen = var('only_monitors') %}
+    {% if not chosen %}
+        {{ return(names) }}
+    {% endif %}
+    {% set chosen = [chosen] if chosen is string else chosen | list %}
+    {% for name in chosen if name not in names %}
+        {% do exceptions.raise_compiler_error(
+            "The variable only_monitors names '" ~ name ~ "': the monitors are "
+            ~ names | join(', ') ~ "."
+        ) %}
+    {% endfor %}
+    {{ return(chosen) }}
+{% endmacro %}
+
+
+{% macro checked_overlap() %}
+    {% set overlap = var('late_commit_overlap') | string %}
+    {% if not modules.re.fullmatch('\\d{1,4} (minute|hour|day)s?', overlap) %}
+        {% do exceptions.raise_compiler_error(
+            "The variable late_commit_overlap is '" ~ overlap
+            ~ "': write a span such as 30 minutes or 2 hours."
+        ) %}
+    {% endif %}
+    {{ return(overlap) }}
+{% endmacro %}
+
+
+{#-
+    The condition of `refresh_from` and `refresh_to`, dates or times in UTC, on a time within
+    a window or on its start: a window that they touch is refreshed whole.
+-#}
+{% macro forced_windows(timestamp, grain) %}
     {% set conditions = [] %}
-    {% for key, operator in [['refresh_from', '>='], ['refresh_to', '<']] if var(key) %}
+    {% for key in ['refresh_from', 'refresh_to'] if var(key) %}
         {% set moment = var(key) | string %}
-        {% if not modules.re.match('^\\d{4}-\\d{2}-\\d{2}([T ]\\d{2}:\\d{2}(:\\d{2})?)?$', moment) %}
+        {% if not modules.re.fullmatch(
+            '\\d{4}-\\d{2}-\\d{2}([T ]\\d{2}:\\d{2}(:\\d{2})?)?', moment
+        ) %}
             {% do exceptions.raise_compiler_error(
-                "The variable " ~ key ~ " is '" ~ moment ~ "': write a date or time in UTC, as in 2026-01-31 or 2026-01-31T12:00."
+                "The variable " ~ key ~ " is '" ~ moment
+                ~ "': write a date or time in UTC, as in 2026-01-31 or 2026-01-31T12:00."
             ) %}
         {% endif %}
-        {% do conditions.append(timestamp ~ " " ~ operator ~ " timestamptz '" ~ moment ~ ("+00'" if ':' in moment else " 00:00+00'")) %}
+        {% set literal = "timestamptz '" ~ moment
+            ~ ("+00'" if ':' in moment else " 00:00+00'") %}
+        {% do conditions.append(
+            timestamp ~ " >= " ~ window_start(literal, grain) if key == 'refresh_from'
+            else timestamp ~ " < " ~ literal
+        ) %}
     {% endfor %}
     {{ return('(' ~ conditions | join(' and ') ~ ')') }}
 {% endmacro %}

@@ -1,10 +1,11 @@
 {#-
     The ledger as the last finished run left it. It is read by name, not by `ref`, because it is
-    written last and a graph has no loops. Before the first run, and in a full refresh, it is empty.
+    written last and a graph has no loops. Before the first run, and in a full refresh, it is
+    empty.
 -#}
 {% macro window_ledger() -%}
     {%- if execute and has_window_ledger() and not flags.FULL_REFRESH -%}
-        {{ ledger_relation() }}
+        {{ intermediate_relation('int_window_ledger') }}
     {%- else -%}
         (
         select
@@ -25,12 +26,30 @@
 
 
 {% macro has_window_ledger() %}
-    {{ return(ledger_relation() is not none) }}
+    {{ return(intermediate_relation('int_window_ledger') is not none) }}
 {% endmacro %}
 
 
-{% macro ledger_relation() %}
+{#-
+    A from-clause item with the names of all monitors that have left anything: in the ledger, or,
+    if no run of theirs was finished, among the statistics.
+-#}
+{% macro known_monitors() -%}
+    (
+        select monitor from {{ window_ledger() }}
+        {%- set traffic = intermediate_relation('int_traffic_stats') if execute %}
+        {%- if traffic and not flags.FULL_REFRESH %}
+        union
+        select monitor from ({{ distinct_values(traffic, 'monitor') }}) as refreshed
+        {%- endif %}
+    ) as known_monitors
+{%- endmacro %}
+
+
+{% macro intermediate_relation(name) %}
     {{ return(adapter.get_relation(
-        database=target.database, schema=generate_schema_name('intermediate', none), identifier='int_window_ledger'
+        database=target.database,
+        schema=generate_schema_name('intermediate', none),
+        identifier=name
     )) }}
 {% endmacro %}

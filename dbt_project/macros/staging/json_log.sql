@@ -31,7 +31,8 @@ typed as (
         labels.loaded_at as label_loaded_at,
         predictions.latency_ms,
         predictions.status_code,
-        predictions.error is not null or coalesce(predictions.status_code >= 500, false) as is_error
+        predictions.error is not null
+        or coalesce(predictions.status_code >= 500, false) as is_error
         {{- json_feature_columns(monitor) }}
 
     from predictions
@@ -102,9 +103,14 @@ select * from typed
         null::double precision as score,
         {{ text_number("(" ~ actual ~ " #>> '{}')") }} as actual
     {%- else -%}
-    coalesce(predictions.prediction ->> 'label', predictions.prediction #>> '{}') as prediction,
+    coalesce(
+            predictions.prediction ->> 'label', predictions.prediction #>> '{}'
+        ) as prediction,
         {%- if monitor.task == 'binary' %}
-        {{ text_number("(predictions.prediction #>> array['scores', " ~ text_literal(monitor.positive_class) ~ "])") }} as score,
+        {%- set class = text_literal(monitor.positive_class) %}
+        {{ text_number(
+            "(predictions.prediction #>> array['scores', " ~ class ~ "])"
+        ) }} as score,
         {%- else %}
         null::double precision as score,
         {%- endif %}
@@ -117,9 +123,9 @@ select * from typed
     {%- for feature in monitor.features -%}
         ,
         {% if feature.kind == 'numerical' -%}
-        {{ json_number('predictions.features', feature.name) }} as {{ adapter.quote(feature.name) }}
+        {{ json_number('predictions.features', feature.name) }}
         {%- else -%}
-        predictions.features ->> {{ text_literal(feature.name) }} as {{ adapter.quote(feature.name) }}
-        {%- endif -%}
+        predictions.features ->> {{ text_literal(feature.name) }}
+        {%- endif %} as {{ adapter.quote(feature.name) }}
     {%- endfor -%}
 {%- endmacro %}

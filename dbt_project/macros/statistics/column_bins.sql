@@ -8,20 +8,27 @@
 {%- for column in columns -%}
     {%- do selected.append({
         'name': 'column_' ~ loop.index,
-        'expression': adapter.quote(column.name) ~ ('::double precision' if column.kind == 'numerical' else '::text'),
+        'expression': adapter.quote(column.name)
+            ~ ('::double precision' if column.kind == 'numerical' else '::text'),
     }) -%}
 {%- endfor -%}
 {{ monitor.name }}_rows as (
+
     {{ monitored_rows(monitor, family, selected, include_baseline=true) }}
+
 ),
 
 {{ monitor.name }}_edges as (
 
     select
         {%- for column in columns if column.kind == 'numerical' %}
-        {%- set position = columns.index(column) + 1 %}
-        max(edges) filter (where column_name = '{{ column.name }}') as column_{{ position }}_edges,
-        max(maximum) filter (where column_name = '{{ column.name }}') as column_{{ position }}_maximum,
+        {%- set name = 'column_' ~ (columns.index(column) + 1) %}
+        max(edges) filter (
+            where column_name = '{{ column.name }}'
+        ) as {{ name }}_edges,
+        max(maximum) filter (
+            where column_name = '{{ column.name }}'
+        ) as {{ name }}_maximum,
         {%- endfor %}
         count(*) as column_count
 
@@ -41,7 +48,9 @@
         -- {{ column.name }}
         {%- set name = 'column_' ~ loop.index %}
         {%- if column.kind == 'numerical' %}
-        {{ numeric_bin('monitored.' ~ name, 'edges.' ~ name ~ '_edges', 'edges.' ~ name ~ '_maximum') }} as {{ name }}
+        {{ numeric_bin(
+            'monitored.' ~ name, 'edges.' ~ name ~ '_edges', 'edges.' ~ name ~ '_maximum'
+        ) | indent(8) }} as {{ name }}
         {%- else %}
         case
             when monitored.{{ name }} is null then {{ null_bin() }}
@@ -83,7 +92,14 @@
             when grouping(column_{{ loop.index }}) = 0 then '{{ column.role }}'
             {%- endfor %}
         end as role,
-        coalesce({% for column in columns %}column_{{ loop.index }}{{ ', ' if not loop.last }}{% endfor %}{{ ', null' if columns | length == 1 }}) as bin,
+        coalesce(
+            {%- for column in columns %}
+            column_{{ loop.index }}{{ ',' if not loop.last or loop.first }}
+            {%- endfor %}
+            {%- if columns | length == 1 %}
+            null
+            {%- endif %}
+        ) as bin,
         count(*) as bin_count
 
     from {{ monitor.name }}_binned

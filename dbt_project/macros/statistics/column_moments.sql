@@ -8,14 +8,15 @@
 {%- set numerical = columns | selectattr('kind', 'equalto', 'numerical') | list -%}
 {%- set selected = [] -%}
 {%- for column in numerical -%}
-    {%- set value = adapter.quote(column.name) -%}
     {%- do selected.append({
         'name': 'column_' ~ loop.index,
-        'expression': usable_number(value),
+        'expression': usable_number(adapter.quote(column.name)) | indent(8),
     }) -%}
 {%- endfor -%}
 {{ monitor.name }}_rows as (
+
     {{ monitored_rows(monitor, family, selected, include_baseline=true) }}
+
 ),
 
 {{ monitor.name }}_wide as (
@@ -26,11 +27,12 @@
         model_version
         {%- for column in numerical %},
         -- {{ column.name }}
-        count(column_{{ loop.index }}) as column_{{ loop.index }}_count,
-        avg(column_{{ loop.index }}) as column_{{ loop.index }}_mean,
-        var_pop(column_{{ loop.index }}) * count(column_{{ loop.index }}) as column_{{ loop.index }}_m2,
-        min(column_{{ loop.index }}) as column_{{ loop.index }}_minimum,
-        max(column_{{ loop.index }}) as column_{{ loop.index }}_maximum
+        {%- set name = 'column_' ~ loop.index %}
+        count({{ name }}) as {{ name }}_count,
+        avg({{ name }}) as {{ name }}_mean,
+        var_pop({{ name }}) * count({{ name }}) as {{ name }}_m2,
+        min({{ name }}) as {{ name }}_minimum,
+        max({{ name }}) as {{ name }}_maximum
         {%- endfor %}
 
     from {{ monitor.name }}_rows
@@ -60,10 +62,26 @@
         values
         {%- for column in numerical %}
         {%- set name = 'wide.column_' ~ loop.index %}
-        ('{{ column.name }}', '{{ column.role }}', {{ name }}_count, {{ name }}_mean, {{ name }}_m2, {{ name }}_minimum, {{ name }}_maximum){{ ',' if not loop.last }}
+        (
+            '{{ column.name }}',
+            '{{ column.role }}',
+            {{ name }}_count,
+            {{ name }}_mean,
+            {{ name }}_m2,
+            {{ name }}_minimum,
+            {{ name }}_maximum
+        ){{ ',' if not loop.last }}
         {%- endfor %}
         {%- if not numerical %}
-        (null::text, null::text, 0::bigint, null::double precision, null::double precision, null::double precision, null::double precision)
+        (
+            null::text,
+            null::text,
+            0::bigint,
+            null::double precision,
+            null::double precision,
+            null::double precision,
+            null::double precision
+        )
         {%- endif %}
     ) as moments (column_name, role, value_count, mean, m2, minimum, maximum)
 

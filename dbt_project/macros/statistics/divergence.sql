@@ -3,7 +3,11 @@
     within 1 % of the exact one from 2 degrees of freedom on, 5 % below.
 -#}
 {% macro chi_squared_99(degrees) -%}
-    ({{ degrees }} * power(1 - 2.0 / (9 * {{ degrees }}) + 2.3263478740408408 * sqrt(2.0 / (9 * {{ degrees }})), 3))
+({{ degrees }} * power(
+    1 - 2.0 / (9 * {{ degrees }})
+    + 2.3263478740408408 * sqrt(2.0 / (9 * {{ degrees }})),
+    3
+))
 {%- endmacro %}
 
 
@@ -17,15 +21,15 @@
 {% endmacro %}
 
 {% macro default__kolmogorov_p_value(lambda) -%}
-    case
-        when {{ lambda }} is null then null
-        when {{ lambda }} < 0.2 then 1
-        else (
-            select least(1, greatest(0, sum(
-                case when terms.k % 2 = 1 then 2 else -2 end
-                * exp(greatest(-600, -2.0 * terms.k * terms.k * power({{ lambda }}, 2)))
-            )))
-            from generate_series(1, 20) as terms (k)
-        )
-    end
+case
+    when {{ lambda }} is null then null
+    when {{ lambda }} < 0.2 then 1
+    else (
+        select least(1, greatest(0, sum(
+            case when terms.k % 2 = 1 then 2 else -2 end
+            * exp(greatest(-600, -2.0 * terms.k * terms.k * power({{ lambda }}, 2)))
+        )))
+        from generate_series(1, 20) as terms (k)
+    )
+end
 {%- endmacro %}

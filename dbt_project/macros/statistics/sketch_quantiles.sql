@@ -12,7 +12,9 @@ cumulated as (
             partition by {{ keys | join(', ') }}
             order by bucket
         ) as count_up_to,
-        sum(bucket_count) over (partition by {{ keys | join(', ') }}) as total_count
+        sum(bucket_count) over (
+            partition by {{ keys | join(', ') }}
+        ) as total_count
 
     from {{ buckets }}
 
@@ -37,7 +39,7 @@ quantiles as (
     select
         {{ keys | join(',\n        ') }}
         {%- for name in quantiles %},
-        {{ sketch_value(name) }} as {{ name }}
+        {{ sketch_value(name) | indent(8) }} as {{ name }}
         {%- endfor %}
 
     from quantile_buckets

@@ -25,7 +25,8 @@ categories as (
 
 ),
 
-baseline_counts as (
+-- Materialized, or the planner may look it up again for every bin.
+baseline_counts as materialized (
 
     select * from {{ ref('int_column_bins') }} where grain = 'baseline'
     union all

@@ -36,7 +36,7 @@ with
 
     where
         categories.category is not null
-        and {{ 'true' if rebuilds_baseline(monitor) else 'false' }}
+        and {{ rebuilds_baseline(monitor) }}
 
     group by categories.column_name, categories.category
 

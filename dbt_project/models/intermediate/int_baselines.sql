@@ -36,7 +36,7 @@ with
             select reference_version from {{ ref('int_monitors') }} where monitor = '{{ monitor.name }}'
         )
         and {{ is_number('numbers.value') }}
-        and {{ 'true' if rebuilds_baseline(monitor) else 'false' }}
+        and {{ rebuilds_baseline(monitor) }}
 
 ),
 

@@ -5,6 +5,8 @@
     )
 }}
 
+-- depends_on: {{ ref('int_refresh_windows') }}
+
 with
 
 {% for monitor in monitors() if monitor.task != 'regression' -%}

@@ -216,9 +216,8 @@ totals as (
         sum(baseline_bin_count) filter (where bin >= 0) over up_to_bin as baseline_count_up_to,
         sum(bin_count) over by_coarse_bin as coarse_count,
         sum(baseline_bin_count) over by_coarse_bin as baseline_coarse_count,
-        row_number() over (
-            partition by monitor, model_version, grain, window_start, column_name, coarse_bin order by bin
-        ) as place_in_coarse_bin
+        row_number() over (by_coarse_bin order by bin) = 1
+        and sum(bin_count + baseline_bin_count) over by_coarse_bin > 0 as stands_for_coarse_bin
 
     from paired
 
@@ -229,32 +228,45 @@ totals as (
 
 ),
 
-shares as (
+coarse_totals as (
 
     select
         *,
-        place_in_coarse_bin = 1 and coarse_count + baseline_coarse_count > 0 as stands_for_coarse_bin,
-        coarse_count::double precision / nullif(sample_count, 0)::double precision as share,
-        baseline_coarse_count::double precision / nullif(baseline_sample_count, 0)::double precision as baseline_share,
-        abs(
-            count_up_to::double precision / nullif(number_count, 0)::double precision
-            - baseline_count_up_to::double precision / nullif(baseline_number_count, 0)::double precision
-        ) as distance
+        count(*) filter (where stands_for_coarse_bin) over (
+            partition by monitor, model_version, grain, window_start, column_name
+        ) as coarse_bin_count
 
     from totals
 
 ),
 
--- Shares below 0.0001 count as 0.0001 in psi, so that no logarithm is infinite.
+-- Half a row is added to every count that psi and jensen_shannon compare: no logarithm is
+-- infinite, and a rare category that happens to be missing weighs no more than it should,
+-- which keeps the scores of small windows without drift below the noise floor.
+shares as (
+
+    select
+        *,
+        (coarse_count + 0.5)::double precision
+        / nullif(sample_count + 0.5 * coarse_bin_count, 0)::double precision as share,
+        (baseline_coarse_count + 0.5)::double precision
+        / nullif(baseline_sample_count + 0.5 * coarse_bin_count, 0)::double precision as baseline_share,
+        abs(
+            count_up_to::double precision / nullif(number_count, 0)::double precision
+            - baseline_count_up_to::double precision / nullif(baseline_number_count, 0)::double precision
+        ) as distance
+
+    from coarse_totals
+
+),
+
 terms as (
 
     select
         *,
-        (greatest(share, 0.0001) - greatest(baseline_share, 0.0001))
-        * ln(greatest(share, 0.0001) / greatest(baseline_share, 0.0001)) as psi_term,
-        coalesce(share * ln(nullif(share, 0) / ((share + baseline_share) / 2)), 0)
-        + coalesce(baseline_share * ln(nullif(baseline_share, 0) / ((share + baseline_share) / 2)), 0)
-            as divergence_term
+        (share - baseline_share) * ln(share / baseline_share) as psi_term,
+        share * ln(share / ((share + baseline_share) / 2))
+        + baseline_share * ln(baseline_share / ((share + baseline_share) / 2)) as divergence_term
 
     from shares
 
@@ -373,6 +385,9 @@ judged as (
         *,
         case
             when baseline_sample_count = 0 then 'the baseline is empty'
+            when baseline_sample_count < minimum_sample
+                then 'the baseline has ' || baseline_sample_count || ' rows, fewer than the minimum of '
+                    || minimum_sample
             when sample_count < minimum_sample
                 then sample_count || ' rows, fewer than the minimum of ' || minimum_sample
         end as not_computable_reason,

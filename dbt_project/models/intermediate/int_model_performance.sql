@@ -184,6 +184,8 @@ ranking as (
         {{ window_keys | join(',\n        ') }},
         sum(positive_count * (negatives_below + (labelled_count - positive_count) / 2.0))::double precision
         / nullif(sum(positive_count) * sum(labelled_count - positive_count), 0)::double precision as roc_auc,
+        sum(positive_count)::double precision as positive_count,
+        sum(labelled_count - positive_count)::double precision as negative_count,
         sum(log_loss_sum) / nullif(sum(labelled_count), 0)::double precision as log_loss,
         sum(squared_miss_sum) / nullif(sum(labelled_count), 0)::double precision as brier_score
 
@@ -254,6 +256,11 @@ metrics as (
         classification.f1,
         classification.f1_macro,
         ranking.roc_auc,
+        {%- for end, sign in {'lower': '-', 'upper': '+'}.items() %}
+        {{ hanley_mcneil_end(
+            'ranking.roc_auc', 'ranking.positive_count', 'ranking.negative_count', sign
+        ) | indent(8) }} as roc_auc_{{ end }},
+        {%- endfor %}
         ranking.log_loss,
         ranking.brier_score,
         regression.mae,
@@ -325,13 +332,14 @@ beside_baseline as (
         metrics.label_delay_p50_seconds,
         metrics.label_delay_p95_seconds,
         metrics.outcome_count,
+        baseline_metrics.outcome_count as baseline_outcome_count,
         {%- set figures = [
             'accuracy', 'balanced_accuracy', 'precision', 'recall', 'specificity', 'f1', 'f1_macro', 'roc_auc',
             'log_loss', 'brier_score', 'mae', 'rmse', 'mape', 'r2', 'mean_error',
         ] %}
         {%- for figure in figures %}
         metrics.{{ figure }},
-        {%- if figure in ['accuracy', 'mae'] %}
+        {%- if figure in ['accuracy', 'roc_auc', 'mae'] %}
         metrics.{{ figure }}_lower,
         metrics.{{ figure }}_upper,
         {%- endif %}

@@ -27,7 +27,10 @@ monitors as (
         md5(
             {{ text_literal(monitor_definition(monitor)) }}
             || coalesce(string_agg(
-                concat_ws(' ', model_version, row_count, loaded_at_checksum), ';' order by model_version
+                concat_ws(
+                    ' ', model_version, row_count, loaded_at_checksum, label_count, label_checksum
+                ),
+                ';' order by model_version
             ), '')
         ) as definition_hash
 
@@ -37,7 +40,9 @@ monitors as (
             count(*) as row_count,
             min(loaded_at) as first_loaded_at,
             min(predicted_at) as first_predicted_at,
-            sum({{ epoch_microseconds('loaded_at') }}) as loaded_at_checksum
+            sum({{ epoch_microseconds('loaded_at') }}) as loaded_at_checksum,
+            count(label_loaded_at) as label_count,
+            sum({{ epoch_microseconds('label_loaded_at') }}) as label_checksum
         from {{ baseline_rows(monitor) }}
         group by 1
     ) as baseline_versions

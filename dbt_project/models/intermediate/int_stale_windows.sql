@@ -7,6 +7,8 @@
 }}
 
 -- depends_on: {{ ref('int_monitors') }}
+-- depends_on: {{ ref('int_baselines') }}
+-- depends_on: {{ ref('int_baseline_categories') }}
 
 with
 
@@ -19,10 +21,11 @@ with
         count(*) as prediction_count,
         min(predicted_at) as first_predicted_at,
         max(predicted_at) as last_predicted_at,
-        max(loaded_at) as prediction_loaded_at,
+        -- Not from the future, or what arrives until then would pass unseen.
+        max(loaded_at) filter (where loaded_at <= now()) as prediction_loaded_at,
         sum({{ epoch_microseconds('loaded_at') }}) as prediction_checksum,
-        count(label_loaded_at) as label_count,
-        max(label_loaded_at) as label_loaded_at,
+        count(*) filter (where actual is not null or label_loaded_at is not null) as label_count,
+        max(label_loaded_at) filter (where label_loaded_at <= now()) as label_loaded_at,
         sum({{ epoch_microseconds('label_loaded_at') }}) as label_checksum
 
     from {{ ref(monitor.predictions) }}
@@ -120,7 +123,9 @@ stale as (
         compared.label_count,
         compared.label_loaded_at,
         compared.label_checksum,
-        monitors.definition_hash
+        -- Unknown if another run is changing the baseline: then the next run goes again.
+        case when {{ has_baseline_of('monitors') }} then monitors.definition_hash end
+            as definition_hash
 
     from compared
 
@@ -156,7 +161,7 @@ removed as (
         null::numeric as label_checksum,
         null::text as definition_hash
 
-    from {{ window_ledger() }}
+    from {{ known_monitors() }}
 
     where monitor not in (select monitor from {{ ref('int_monitors') }})
 

@@ -12,7 +12,7 @@ with
 
 {% for monitor in monitors() -%}
 {%- set columns = [
-    {'name': 'is_error', 'expression': 'is_error is true'},
+    {'name': 'is_error', 'expression': 'is_error'},
     {'name': 'latency_ms', 'expression': 'case when latency_ms >= 0 then ' ~ usable_number('latency_ms') ~ ' end'},
 ] + segment_values(monitor) -%}
 {{ monitor.name }}_requests as (
@@ -28,6 +28,7 @@ with
         model_version,
         {{ segment_keys(monitor) }},
         count(*) as request_count,
+        count(is_error) as known_count,
         count(*) filter (where is_error) as error_count,
         count(latency_ms) as latency_count,
         sum(latency_ms) as latency_sum_ms,

@@ -153,6 +153,17 @@ baseline_rates as (
 
 ),
 
+-- Labels that are not there yet can be neither right nor wrong.
+judged_counts as (
+
+    select
+        *,
+        case when role = 'actual' then row_count - null_count else row_count end as judged_count
+
+    from counts
+
+),
+
 rates as (
 
     select
@@ -182,12 +193,13 @@ rates as (
         reference_moments.mean as baseline_mean,
         sqrt(reference_moments.m2 / nullif(reference_moments.value_count - 1, 0)) as baseline_stddev,
         monitors.minimum_sample,
+        counts.judged_count,
         {{ wilson_lower('counts.null_count', 'counts.row_count') }} as null_rate_lower,
-        {{ wilson_lower('counts.invalid_count', 'counts.row_count') }} as invalid_rate_lower,
-        {{ wilson_lower('counts.unseen_count', 'counts.row_count') }} as unseen_rate_lower,
-        {{ wilson_lower('counts.out_of_range_count', 'counts.row_count') }} as out_of_range_rate_lower
+        {{ wilson_lower('counts.invalid_count', 'counts.judged_count') }} as invalid_rate_lower,
+        {{ wilson_lower('counts.unseen_count', 'counts.judged_count') }} as unseen_rate_lower,
+        {{ wilson_lower('counts.out_of_range_count', 'counts.judged_count') }} as out_of_range_rate_lower
 
-    from counts
+    from judged_counts as counts
 
     inner join monitors
         on counts.monitor = monitors.monitor
@@ -259,7 +271,7 @@ judged as (
         baseline_mean,
         baseline_stddev,
         case
-            when row_count < minimum_sample then 'not_computable'
+            when judged_count < minimum_sample then 'not_computable'
             when null_excess > 0.2 or invalid_rate_lower > 0.1 or unseen_rate_lower > 0.1 or out_of_range_rate_lower > 0.2
                 then 'critical'
             when null_excess > 0.03 or invalid_rate_lower > 0.01 or unseen_rate_lower > 0.01 or out_of_range_rate_lower > 0.05
@@ -267,8 +279,8 @@ judged as (
             else 'ok'
         end as status,
         case
-            when row_count < minimum_sample
-                then row_count || ' rows, fewer than the minimum of ' || minimum_sample
+            when judged_count < minimum_sample
+                then judged_count || case role when 'actual' then ' labelled' else '' end || ' rows, fewer than the minimum of ' || minimum_sample
             when null_excess > 0.03 then round((100 * null_rate)::numeric, 1) || ' % are null'
             when invalid_rate_lower > 0.01 then round((100 * invalid_rate)::numeric, 1) || ' % are invalid'
             when unseen_rate_lower > 0.01

@@ -4,7 +4,7 @@ with
 
 deployments as (
 
-    select * from {{ ref('stg_flights__deployments') }}
+    select * from {{ ref('stg_raw__deployments') }}
 
 ),
 

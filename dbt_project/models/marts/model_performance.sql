@@ -33,8 +33,8 @@ judged as (
         performance.window_end + monitors.labels_expected_within <= now() as is_final,
         {%- for figure in [
             'accuracy', 'accuracy_lower', 'accuracy_upper', 'balanced_accuracy', 'precision', 'recall', 'specificity',
-            'f1', 'f1_macro', 'roc_auc', 'log_loss', 'brier_score', 'mae', 'mae_lower', 'mae_upper', 'rmse', 'mape',
-            'r2', 'mean_error',
+            'f1', 'f1_macro', 'roc_auc', 'roc_auc_lower', 'roc_auc_upper', 'log_loss', 'brier_score', 'mae',
+            'mae_lower', 'mae_upper', 'rmse', 'mape', 'r2', 'mean_error',
         ] %}
         performance.{{ figure }},
         {%- endfor %}
@@ -45,29 +45,33 @@ judged as (
         performance.baseline_{{ figure }},
         {%- endfor %}
         case
-            when performance.outcome_count < monitors.minimum_sample then 'not_computable'
-            when performance.baseline_accuracy is null and performance.baseline_mae is null then 'not_computable'
+            when
+                performance.outcome_count < monitors.minimum_sample
+                or coalesce(performance.baseline_outcome_count, 0) < monitors.minimum_sample
+                then 'not_computable'
             when
                 performance.accuracy_upper < performance.baseline_accuracy - 0.1
-                or performance.roc_auc < performance.baseline_roc_auc - 0.1
+                or performance.roc_auc_upper < performance.baseline_roc_auc - 0.1
                 or performance.mae_lower > performance.baseline_mae * 1.5
                 then 'critical'
             when
                 performance.accuracy_upper < performance.baseline_accuracy - 0.03
-                or performance.roc_auc < performance.baseline_roc_auc - 0.05
+                or performance.roc_auc_upper < performance.baseline_roc_auc - 0.03
                 or performance.mae_lower > performance.baseline_mae * 1.2
                 then 'warning'
             else 'ok'
         end as status,
         case
             when performance.outcome_count < monitors.minimum_sample
-                then performance.outcome_count || ' labelled rows, fewer than the minimum of ' || monitors.minimum_sample
-            when performance.baseline_accuracy is null and performance.baseline_mae is null
-                then 'the baseline has no labels'
+                then performance.outcome_count || ' labelled rows, fewer than the minimum of '
+                    || monitors.minimum_sample
+            when coalesce(performance.baseline_outcome_count, 0) < monitors.minimum_sample
+                then 'the baseline has ' || coalesce(performance.baseline_outcome_count, 0)
+                    || ' labelled rows here, fewer than the minimum of ' || monitors.minimum_sample
             when performance.accuracy_upper < performance.baseline_accuracy - 0.03
                 then 'accuracy ' || round(performance.accuracy::numeric, 3)
                     || ', baseline ' || round(performance.baseline_accuracy::numeric, 3)
-            when performance.roc_auc < performance.baseline_roc_auc - 0.05
+            when performance.roc_auc_upper < performance.baseline_roc_auc - 0.03
                 then 'ROC AUC ' || round(performance.roc_auc::numeric, 3)
                     || ', baseline ' || round(performance.baseline_roc_auc::numeric, 3)
             when performance.mae_lower > performance.baseline_mae * 1.2

@@ -21,7 +21,7 @@ monitors as (
 
 rolled_up_traffic as (
     {{ rolled_up(ref('int_traffic_stats'), 'traffic', [
-        'segment', 'segment_value', 'request_count', 'error_count', 'latency_count', 'latency_sum_ms', 'slow_count',
+        'segment', 'segment_value', 'request_count', 'known_count', 'error_count', 'latency_count', 'latency_sum_ms', 'slow_count',
     ]) }}
 ),
 
@@ -36,6 +36,7 @@ traffic as (
         window_start,
         window_end,
         sum(request_count) as request_count,
+        sum(known_count) as known_count,
         sum(error_count) as error_count,
         sum(latency_count) as latency_count,
         sum(latency_sum_ms) as latency_sum_ms,
@@ -91,8 +92,16 @@ rates as (
         traffic.slow_count::double precision / nullif(traffic.latency_count, 0) as slow_rate,
         {{ wilson_lower('traffic.error_count', 'traffic.request_count') }} as error_rate_lower,
         {{ wilson_lower('traffic.slow_count', 'traffic.latency_count') }} as slow_rate_lower,
-        1 - monitors.availability_target as error_budget,
-        1 - monitors.latency_target_share as slow_budget
+        traffic.known_count,
+        traffic.latency_count,
+        {%- for name, budget in {
+            'error': '1 - monitors.availability_target',
+            'slow': '1 - monitors.latency_target_share',
+        }.items() %}
+        -- Five and twenty budgets; for a generous one, half way from it to everything.
+        least(5 * ({{ budget }}), (1 + {{ budget }}) / 2) as {{ name }}_warning,
+        least(20 * ({{ budget }}), (1 + {{ budget }}) / 2) as {{ name }}_critical{{ ',' if not loop.last }}
+        {%- endfor %}
 
     from traffic
 
@@ -131,14 +140,17 @@ judged as (
         latency_p99_ms,
         slow_rate,
         case
-            when error_rate_lower > 20 * error_budget or slow_rate_lower > 20 * slow_budget then 'critical'
-            when error_rate_lower > 5 * error_budget or slow_rate_lower > 5 * slow_budget then 'warning'
+            when known_count = 0 and latency_count = 0 then 'not_computable'
+            when error_rate_lower > error_critical or slow_rate_lower > slow_critical then 'critical'
+            when error_rate_lower > error_warning or slow_rate_lower > slow_warning then 'warning'
             else 'ok'
         end as status,
         case
-            when error_rate_lower > 5 * error_budget
+            when known_count = 0 and latency_count = 0
+                then 'no request says whether it failed, nor how long it took'
+            when error_rate_lower > error_warning
                 then round((100 * error_rate)::numeric, 2) || ' % of requests failed'
-            when slow_rate_lower > 5 * slow_budget
+            when slow_rate_lower > slow_warning
                 then round((100 * slow_rate)::numeric, 2) || ' % of requests were slow'
         end as reason
 
