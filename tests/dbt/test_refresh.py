@@ -196,7 +196,39 @@ def rows_without_a_version(connection: psycopg.Connection) -> None:
     )
 
 
+def rows_from_the_future(connection: psycopg.Connection) -> None:
+    """They must not hide what arrives until then."""
+    connection.execute(
+        """
+        insert into raw.prediction_logs
+        select
+            'future-' || prediction_id, model_name, model_version, predicted_at,
+            features, prediction, latency_ms, status_code, error,
+            now() + interval '90 days'
+        from raw.prediction_logs
+        where prediction_id ~ '1$'
+        """
+    )
+
+
+def times_that_no_window_can_hold(connection: psycopg.Connection) -> None:
+    connection.execute(
+        """
+        insert into raw.prediction_logs
+        select
+            'odd-' || model_name || times.at::text, model_name, '1', times.at, '{}',
+            null, null, null, null, clock_timestamp()
+        from (select distinct model_name from raw.prediction_logs) as models
+        cross join (
+            values ('infinity'::timestamptz), ('-infinity'), ('20260-01-01 00:00+00')
+        ) as times (at)
+        """
+    )
+
+
 ARRIVALS = [
+    rows_from_the_future,
+    times_that_no_window_can_hold,
     later_predictions,
     predictions_out_of_order,
     late_labels,
@@ -281,7 +313,8 @@ def test_a_monitor_whose_block_is_gone_leaves_the_marts(
 ) -> None:
     expected = read_marts(copied_log)
     with warehouse.connect(copied_log) as connection:
-        for relation in ("intermediate.int_window_ledger", "marts.service_health"):
+        # Its only run never came to the ledger.
+        for relation in ("intermediate.int_traffic_stats", "marts.service_health"):
             columns = connection.execute(
                 """
                 select string_agg(quote_ident(attname), ', ' order by attnum)
@@ -463,6 +496,68 @@ def test_a_run_that_leaves_a_mart_out_leaves_its_windows_stale(
     dbt.build([*MODELS_ONLY, "--full-refresh"])
 
     assert any("windows refreshed" in message for message in run.messages)
+    assert_same_marts(refreshed, read_marts(copied_log))
+
+
+def test_rows_that_arrive_after_one_from_the_future_are_seen(
+    copied_log: ConnectionSettings, dbt: Dbt
+) -> None:
+    with warehouse.connect(copied_log) as connection:
+        rows_from_the_future(connection)
+        connection.commit()
+    dbt.build(MODELS_ONLY)
+    with warehouse.connect(copied_log) as connection:
+        later_predictions(connection)
+        late_labels(connection)
+        connection.commit()
+
+    dbt.build(MODELS_ONLY)
+    refreshed = read_marts(copied_log)
+    dbt.build([*MODELS_ONLY, "--full-refresh"])
+
+    assert_same_marts(refreshed, read_marts(copied_log))
+
+
+def test_a_run_without_the_baselines_leaves_its_windows_stale(
+    copied_log: ConnectionSettings, dbt: Dbt
+) -> None:
+    with warehouse.connect(copied_log) as connection:
+        more_of_the_baseline(connection)
+        connection.commit()
+
+    dbt.build([*MODELS_ONLY, "--exclude", "int_baselines"])
+    dbt.build(MODELS_ONLY)
+    refreshed = read_marts(copied_log)
+    dbt.build([*MODELS_ONLY, "--full-refresh"])
+
+    assert_same_marts(refreshed, read_marts(copied_log))
+
+
+def test_scattered_windows_are_looked_up_instead_of_listed(
+    copied_log: ConnectionSettings, dbt: Dbt
+) -> None:
+    """Every other hour of ten days: more ranges than a condition should have."""
+    with warehouse.connect(copied_log) as connection:
+        connection.execute(
+            """
+            insert into raw.prediction_logs
+            select
+                'scattered-' || hours.hour, 'flight_delay', '1',
+                timestamptz '2026-01-01 00:30:00+00' + hours.hour * interval '2 hours',
+                '{"dep_delay": 3, "carrier": "AA"}', '4', 20, 200, null,
+                clock_timestamp()
+            from generate_series(0, 119) as hours (hour)
+            """
+        )
+        connection.commit()
+
+    run = dbt.build(MODELS_ONLY)
+    refreshed = read_marts(copied_log)
+    dbt.build([*MODELS_ONLY, "--full-refresh"])
+
+    assert run.messages == (
+        "Driftline: flight_delay: 120 windows refreshed, new windows.",
+    )
     assert_same_marts(refreshed, read_marts(copied_log))
 
 
