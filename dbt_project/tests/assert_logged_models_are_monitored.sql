@@ -1,4 +1,7 @@
-{#- Predictions of a model that no monitor watches are kept, but nobody sees them: say so. -#}
+{#-
+    Predictions of a model that no monitor watches are kept, but nobody sees them: say
+    so.
+-#}
 {{ config(severity='warn') }}
 
 with recursive

@@ -1,6 +1,6 @@
 {#-
-    Post-hook: statistics for the planner, which would else take a table just filled for an
-    empty one.
+    Post-hook: statistics for the planner, which would else take a table just filled for
+    an empty one.
 -#}
 {% macro analyze_model() %}
     {{- return(adapter.dispatch('analyze_model', 'driftline')()) -}}

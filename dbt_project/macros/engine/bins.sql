@@ -1,6 +1,6 @@
 {#-
-    Bins that stand for no range or category of their own. Their numbers are negative; those of
-    ranges and categories are not.
+    Bins that stand for no range or category of their own. Their numbers are negative;
+    those of ranges and categories are not.
 -#}
 {% macro null_bin() %}-1{% endmacro %}
 {% macro invalid_bin() %}-2{% endmacro %}
@@ -9,9 +9,9 @@
 
 
 {#-
-    Bin of a number between ascending edges, the first of which is the baseline's minimum:
-    0 below the minimum, k within [edge k, edge k + 1), one past the last above the maximum.
-    An absent baseline (null edges) puts every number into bin 0.
+    Bin of a number between ascending edges, the first of which is the baseline's
+    minimum: 0 below the minimum, k within [edge k, edge k + 1), one past the last above
+    the maximum. An absent baseline (null edges) puts every number into bin 0.
 -#}
 {% macro numeric_bin(value, edges, maximum) %}
     {{- return(adapter.dispatch('numeric_bin', 'driftline')(value, edges, maximum)) -}}

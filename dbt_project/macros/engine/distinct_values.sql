@@ -1,6 +1,6 @@
 {#-
-    A query for the distinct values of a column that an index begins with: one step of the
-    index for each value, instead of a scan of the table.
+    A query for the distinct values of a column that an index begins with: one step of
+    the index for each value, instead of a scan of the table.
 -#}
 {% macro distinct_values(relation, column) %}
     {{- return(adapter.dispatch('distinct_values', 'driftline')(relation, column)) -}}

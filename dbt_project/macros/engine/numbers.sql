@@ -1,8 +1,9 @@
 {#-
-    Whether a double is a usable number: not NaN, not ±Infinity, and within ±1e100. Anything else
-    counts as invalid. Postgres stops with an error where a double overflows, and its variance
-    squares numbers times their count: that must not overflow for any count of rows.
-    (Postgres sorts NaN above every number, so `between` leaves it out.)
+    Whether a double is a usable number: not NaN, not ±Infinity, and within ±1e100.
+    Anything else counts as invalid. Postgres stops with an error where a double
+    overflows, and its variance squares numbers times their count: that must not
+    overflow for any count of rows. (Postgres sorts NaN above every number, so `between`
+    leaves it out.)
 -#}
 {% macro is_number(value) -%}
     {{ value }} between -1e100 and 1e100
@@ -10,8 +11,8 @@
 
 
 {#-
-    A value as a usable number, else null. What is closer to zero than 1e-100 counts as 0, since
-    Postgres stops with an error where a product or quotient underflows, too.
+    A value as a usable number, else null. What is closer to zero than 1e-100 counts as
+    0, since Postgres stops with an error where a product or quotient underflows, too.
 -#}
 {% macro usable_number(value) -%}
 case
@@ -31,8 +32,8 @@ end
 
 
 {#-
-    A number out of a flat JSON object: null where the key is missing or null, NaN where there
-    is something that is no usable number. Strings such as "12.5" are numbers.
+    A number out of a flat JSON object: null where the key is missing or null, NaN where
+    there is something that is no usable number. Strings such as "12.5" are numbers.
 -#}
 {% macro json_number(json, key) %}
     {{- return(adapter.dispatch('json_number', 'driftline')(json, key)) -}}
@@ -44,14 +45,14 @@ end
 
 
 {#-
-    The number that a text spells, or NaN. The patterns come first because Postgres 15 has no
-    cast that fails softly. What could overflow or underflow a double, by an exponent of three
-    digits or by more than 200 characters (JSON spells 1e300 out), takes the slow way through
-    numeric; closer to zero than 1e-200 it counts as 0. Exponents of more digits, and texts
-    longer than a numeric can hold, are no numbers.
+    The number that a text spells, or NaN. The patterns come first because Postgres 15
+    has no cast that fails softly. What could overflow or underflow a double, by an
+    exponent of three digits or by more than 200 characters (JSON spells 1e300 out),
+    takes the slow way through numeric; closer to zero than 1e-200 it counts as 0.
+    Exponents of more digits, and texts longer than a numeric can hold, are no numbers.
 
-    Its lines stand as in a select list, where no `indent` may move them: the text can hold a
-    class label, and that a line break.
+    Its lines stand as in a select list, where no `indent` may move them: the text can
+    hold a class label, and that a line break.
 -#}
 {% macro text_number(text) %}
     {{- return(adapter.dispatch('text_number', 'driftline')(text)) -}}

@@ -1,6 +1,6 @@
 {#-
-    A span such as "2 days" as an interval. Days are 24 hours: in a session of another time
-    zone, adding a day over the night when clocks change adds 23 or 25.
+    A span such as "2 days" as an interval. Days are 24 hours: in a session of another
+    time zone, adding a day over the night when clocks change adds 23 or 25.
 -#}
 {% macro time_span(span) %}
     {{- return(adapter.dispatch('time_span', 'driftline')(span)) -}}

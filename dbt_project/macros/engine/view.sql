@@ -1,12 +1,12 @@
 {#-
-    Views on Postgres: replaced in place while their columns allow it. dbt's own way, to swap
-    and drop, takes every view that stands on them along until it is its turn, so that a
-    dashboard would find no mart for some seconds of each run.
+    Views on Postgres: replaced in place while their columns allow it. dbt's own way, to
+    swap and drop, takes every view that stands on them along until it is its turn, so
+    that a dashboard would find no mart for some seconds of each run.
 -#}
 {% materialization view, adapter='postgres' %}
     {#-
-        Before the columns are read: two runs that both had read them would wait for each
-        other.
+        Before the columns are read: two runs that both had read them would wait for
+        each other.
     -#}
     {% call statement('lock') -%}
         {{ lock_model() }}

@@ -13,7 +13,9 @@
     {{- return(adapter.dispatch('window_end', 'driftline')(window_start, grain)) -}}
 {% endmacro %}
 
-{#- Hours, not days: a day of a session in another time zone may have 23 or 25 of them. -#}
+{#-
+    Hours, not days: a day of a session in another time zone may have 23 or 25 of them.
+-#}
 {% macro default__window_end(window_start, grain) -%}
     {{ window_start }} + interval '{{ {"hour": 1, "day": 24}[grain] }} hours'
 {%- endmacro %}

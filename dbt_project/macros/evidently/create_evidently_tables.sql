@@ -1,6 +1,6 @@
 {#-
-    Where the orchestration writes what Evidently found; the mart `drift` shows it beside the
-    scores from SQL.
+    Where the orchestration writes what Evidently found; the mart `drift` shows it
+    beside the scores from SQL.
 -#}
 {% macro create_evidently_tables() %}
     {% if flags.WHICH not in ['run', 'build', 'run-operation'] %}

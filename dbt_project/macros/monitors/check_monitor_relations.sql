@@ -1,6 +1,6 @@
 {#-
-    Stop with a sentence if a relation that a monitor names lacks a column that it needs. Runs
-    where the relations have been built, before anything reads them.
+    Stop with a sentence if a relation that a monitor names lacks a column that it
+    needs. Runs where the relations have been built, before anything reads them.
 -#}
 {% macro check_monitor_relations(monitor) %}
     {% set relations = [['predictions', ref(monitor.predictions)]] %}

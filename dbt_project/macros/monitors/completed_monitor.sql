@@ -6,7 +6,10 @@
             'write it as `- name: …` with the keys of docs/monitors.md below it') %}
     {% endif %}
     {% set name = block.get('name') | string %}
-    {#- Shorter than other identifiers: the models add up to twenty letters of their own. -#}
+    {#-
+        Shorter than other identifiers: the models add up to twenty letters of their
+        own.
+    -#}
     {% if not modules.re.fullmatch('[a-z_][a-z0-9_]{0,39}', name) %}
         {% do wrong_monitor(name if block.get('name') else '#' ~ position, 'name',
             "'" ~ name ~ "' is no name of a monitor",

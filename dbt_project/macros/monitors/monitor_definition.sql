@@ -1,7 +1,7 @@
 {#-
-    What decides a monitor's statistics, as text. It is hashed into the ledger of refreshed
-    windows: if it changes, all of the monitor's windows are stale. Raise `statistics_version`
-    when a formula changes.
+    What decides a monitor's statistics, as text. It is hashed into the ledger of
+    refreshed windows: if it changes, all of the monitor's windows are stale. Raise
+    `statistics_version` when a formula changes.
 -#}
 {% macro monitor_definition(monitor) %}
     {% set statistics_version = 2 %}

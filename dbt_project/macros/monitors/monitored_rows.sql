@@ -1,8 +1,8 @@
 {#-
-    The rows a statistics model reads of one monitor: its predictions in the windows that this
-    run refreshes and, with `include_baseline`, its baseline as one more window of the grain
-    'baseline'. Yields grain, window_start, model_version and the columns asked for, a list of
-    {name, expression}.
+    The rows a statistics model reads of one monitor: its predictions in the windows
+    that this run refreshes and, with `include_baseline`, its baseline as one more
+    window of the grain 'baseline'. Yields grain, window_start, model_version and the
+    columns asked for, a list of {name, expression}.
 -#}
 {% macro monitored_rows(monitor, family, columns, include_baseline=false) -%}
     {%- set grain =
@@ -37,7 +37,10 @@
 {%- endmacro %}
 
 
-{#- The key of a model version: no version is a version too, and 'all' is kept for the sum. -#}
+{#-
+    The key of a model version: no version is a version too, and 'all' is kept for the
+    sum.
+-#}
 {% macro version_key() -%}
 case
     when model_version is null then '(none)'

@@ -1,10 +1,11 @@
 {#-
-    The monitor blocks of `vars: monitors:`, checked and completed. Every model that loops over
-    monitors starts here, so a wrong block stops dbt while it parses, before any SQL runs.
+    The monitor blocks of `vars: monitors:`, checked and completed. Every model that
+    loops over monitors starts here, so a wrong block stops dbt while it parses, before
+    any SQL runs.
 
     Each item: name, predictions, task, positive_class, features [{name, kind}],
-    segments [{name, columns}], baseline, windows, slo, labels, owner, minimum_sample, and
-    columns: what is recorded when the prediction is made [{name, role, kind}].
+    segments [{name, columns}], baseline, windows, slo, labels, owner, minimum_sample,
+    and columns: what is recorded when the prediction is made [{name, role, kind}].
 -#}
 {% macro monitors() %}
     {% set blocks = var('monitors', none) %}

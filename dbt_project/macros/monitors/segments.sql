@@ -1,8 +1,8 @@
 {#-
-    Segments are cut in three steps: `segment_values` adds a text column per segment to the
-    rows, `segment_grouping_sets` groups by each of them in one pass, `segment_keys` names the
-    group. The text is built before grouping, so that two values which read alike are one
-    group and a key can never repeat.
+    Segments are cut in three steps: `segment_values` adds a text column per segment to
+    the rows, `segment_grouping_sets` groups by each of them in one pass, `segment_keys`
+    names the group. The text is built before grouping, so that two values which read
+    alike are one group and a key can never repeat.
 -#}
 {% macro segment_values(monitor) %}
     {% set values = [] %}

@@ -1,4 +1,6 @@
-{#- The last CTE of a statistics model: what was computed for each monitor, together. -#}
+{#-
+    The last CTE of a statistics model: what was computed for each monitor, together.
+-#}
 {% macro union_of_monitors(suffix, name) -%}
 {{ name }} as (
 {% for monitor in monitors() %}

@@ -1,6 +1,6 @@
 {#-
-    Incremental strategy of what depends on a monitor's definition only: the rows of monitors whose
-    definition changed, or which are gone, are replaced; the others stay.
+    Incremental strategy of what depends on a monitor's definition only: the rows of
+    monitors whose definition changed, or which are gone, are replaced; the others stay.
 -#}
 {% macro get_incremental_replace_monitors_sql(arguments) %}
     {%- set target_relation = arguments['target_relation'] -%}

@@ -1,6 +1,7 @@
 {#-
-    Incremental strategy for small tables: all rows anew, in the table that is there. Unlike
-    the materialization `table` it drops nothing that views stand on, and a reader never waits.
+    Incremental strategy for small tables: all rows anew, in the table that is there.
+    Unlike the materialization `table` it drops nothing that views stand on, and a
+    reader never waits.
 -#}
 {% macro get_incremental_replace_rows_sql(arguments) %}
     {%- set column_names = arguments['dest_columns'] | map(attribute='quoted') | join(', ') %}

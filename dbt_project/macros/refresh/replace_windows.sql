@@ -1,10 +1,10 @@
 {#-
     Incremental strategy: delete exactly this run's stale windows and insert them anew.
 
-    dbt's own strategies match by key or by the rows of the new batch, so groups that vanished
-    from a window would remain. The model's pre-hook takes an advisory lock that is held until
-    the transaction ends, before any row is read: of two overlapping runs the later one reads
-    the newer log and so leaves the newer rows.
+    dbt's own strategies match by key or by the rows of the new batch, so groups that
+    vanished from a window would remain. The model's pre-hook takes an advisory lock
+    that is held until the transaction ends, before any row is read: of two overlapping
+    runs the later one reads the newer log and so leaves the newer rows.
 -#}
 {% macro get_incremental_replace_windows_sql(arguments) %}
     {{- return(adapter.dispatch('get_incremental_replace_windows_sql', 'driftline')(arguments)) -}}

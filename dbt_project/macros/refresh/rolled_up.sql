@@ -1,11 +1,15 @@
 {#-
-    The statistics of the windows that this run refreshes in a mart: each row in every grain
-    that it adds up to, once for its own version and once for 'all'. Yields monitor,
-    model_version, grain, window_start, window_end and the columns asked for, still to be
-    summed. A table that is built whole takes all windows that `statistics` has.
+    The statistics of the windows that this run refreshes in a mart: each row in every
+    grain that it adds up to, once for its own version and once for 'all'. Yields
+    monitor, model_version, grain, window_start, window_end and the columns asked for,
+    still to be summed. A table that is built whole takes all windows that `statistics`
+    has.
 -#}
 {% macro rolled_up(statistics, family, columns) -%}
-    {#- Named before any condition, so that dbt knows the order of models when it parses. -#}
+    {#-
+        Named before any condition, so that dbt knows the order of models when it
+        parses.
+    -#}
     {%- do ref('int_refresh_windows') -%}
     {%- set is_whole = not execute or not is_incremental() -%}
     {%- for grain, finer_grains in {'hour': "'hour'", 'day': "'hour', 'day'"}.items() -%}

@@ -1,6 +1,6 @@
 {#-
-    Whether this run builds all of those models. If it leaves one out, its windows stay stale
-    in there, so the ledger must not call them refreshed.
+    Whether this run builds all of those models. If it leaves one out, its windows stay
+    stale in there, so the ledger must not call them refreshed.
 -#}
 {% macro selects_all(models) %}
     {% set missing = [] %}

@@ -1,11 +1,11 @@
 {#-
-    What this run has to recompute of one monitor in one family: none for "everything", or
-    the stale windows joined into UTC ranges, empty for "nothing".
+    What this run has to recompute of one monitor in one family: none for "everything",
+    or the stale windows joined into UTC ranges, empty for "nothing".
 
     Families: `traffic` goes stale with predictions, in windows of the traffic grain;
-    `columns` with predictions, and `outcomes` with predictions or labels, both in the column
-    grain; `ledger` with either, in the traffic grain. A table that is new or was dropped is
-    built whole, whatever the ledger says.
+    `columns` with predictions, and `outcomes` with predictions or labels, both in the
+    column grain; `ledger` with either, in the traffic grain. A table that is new or was
+    dropped is built whole, whatever the ledger says.
 -#}
 {% macro stale_scope(monitor, family) %}
     {#- Named before any condition, so that dbt sees the dependency when it parses. -#}
@@ -18,7 +18,10 @@
 {% endmacro %}
 
 
-{#- A query for the windows of that grain which this run refreshes: window_start, window_end. -#}
+{#-
+    A query for the windows of that grain which this run refreshes: window_start,
+    window_end.
+-#}
 {% macro stale_windows(monitor, family, grain) %}
     {% set query %}
             select window_start, window_end
@@ -34,9 +37,9 @@
 
 
 {#-
-    Adjacent windows of a query (window_start, window_end) as few ranges as possible. Each is
-    {from, to}; above a hundred, they are one range with the query and the grain, since a
-    condition of so many terms takes longer than looking the windows up.
+    Adjacent windows of a query (window_start, window_end) as few ranges as possible.
+    Each is {from, to}; above a hundred, they are one range with the query and the
+    grain, since a condition of so many terms takes longer than looking the windows up.
 -#}
 {% macro joined_ranges(windows_sql, grain) %}
     {% set ranges_sql %}

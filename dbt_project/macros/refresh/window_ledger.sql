@@ -1,7 +1,7 @@
 {#-
-    The ledger as the last finished run left it. It is read by name, not by `ref`, because it is
-    written last and a graph has no loops. Before the first run, and in a full refresh, it is
-    empty.
+    The ledger as the last finished run left it. It is read by name, not by `ref`,
+    because it is written last and a graph has no loops. Before the first run, and in a
+    full refresh, it is empty.
 -#}
 {% macro window_ledger() -%}
     {%- if execute and has_window_ledger() and not flags.FULL_REFRESH -%}
@@ -31,8 +31,8 @@
 
 
 {#-
-    A from-clause item with the names of all monitors that have left anything: in the ledger, or,
-    if no run of theirs was finished, among the statistics.
+    A from-clause item with the names of all monitors that have left anything: in the
+    ledger, or, if no run of theirs was finished, among the statistics.
 -#}
 {% macro known_monitors() -%}
     (

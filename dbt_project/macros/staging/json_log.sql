@@ -1,7 +1,7 @@
 {#-
-    The staging contract for one monitor out of the JSON prediction log: its features become
-    typed columns, labels are joined, and what cannot be cast becomes NaN, which counts as
-    invalid later on.
+    The staging contract for one monitor out of the JSON prediction log: its features
+    become typed columns, labels are joined, and what cannot be cast becomes NaN, which
+    counts as invalid later on.
 -#}
 {% macro staged_json_predictions(monitor_name, model_name=none) %}
 {%- set monitor = monitor_named(monitor_name) %}
@@ -96,7 +96,10 @@ select * from typed
 {% endmacro %}
 
 
-{#- prediction, score and actual: a bare number or label, or {"label": …, "scores": {…}}. -#}
+{#-
+    prediction, score and actual: a bare number or label, or {"label": …, "scores":
+    {…}}.
+-#}
 {% macro json_outcome_columns(monitor, actual='labels.actual') -%}
     {%- if monitor.task == 'regression' -%}
     {{ text_number("(predictions.prediction #>> '{}')") }} as prediction,

@@ -1,7 +1,7 @@
 {#-
-    Counts per bin for a list of a monitor's columns: every column is put into bins once, then
-    `grouping sets` counts them all in one pass over the rows. Writes the CTEs {monitor}_rows,
-    _edges, _binned and _bins.
+    Counts per bin for a list of a monitor's columns: every column is put into bins
+    once, then `grouping sets` counts them all in one pass over the rows. Writes the
+    CTEs {monitor}_rows, _edges, _binned and _bins.
 -#}
 {% macro column_bins(monitor, family, columns) -%}
 {%- set selected = [] -%}

@@ -1,8 +1,8 @@
 {#-
-    Count, mean, M2 (the sum of squared deviations from the mean), minimum and maximum of the
-    usable numbers in each numerical column: one wide aggregate, then one row per column.
-    Postgres computes variance by Youngs and Cramer's update, which is stable far from zero.
-    Writes the CTEs {monitor}_rows, _wide and _moments.
+    Count, mean, M2 (the sum of squared deviations from the mean), minimum and maximum
+    of the usable numbers in each numerical column: one wide aggregate, then one row per
+    column. Postgres computes variance by Youngs and Cramer's update, which is stable
+    far from zero. Writes the CTEs {monitor}_rows, _wide and _moments.
 -#}
 {% macro column_moments(monitor, family, columns) -%}
 {%- set numerical = columns | selectattr('kind', 'equalto', 'numerical') | list -%}

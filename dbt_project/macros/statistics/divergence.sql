@@ -1,6 +1,6 @@
 {#-
-    Quantile of 99 % of the chi-squared distribution by Wilson and Hilferty's cube (PNAS 1931),
-    within 1 % of the exact one from 2 degrees of freedom on, 5 % below.
+    Quantile of 99 % of the chi-squared distribution by Wilson and Hilferty's cube (PNAS
+    1931), within 1 % of the exact one from 2 degrees of freedom on, 5 % below.
 -#}
 {% macro chi_squared_99(degrees) -%}
 ({{ degrees }} * power(
@@ -12,9 +12,9 @@
 
 
 {#-
-    Probability of a greater Kolmogorov-Smirnov distance without drift: Kolmogorov's limiting
-    distribution at λ = √(n·m/(n+m))·D, by its series 2·Σ(-1)^(k-1)·exp(-2k²λ²). Below λ = 0.2
-    it is 1 to twelve digits.
+    Probability of a greater Kolmogorov-Smirnov distance without drift: Kolmogorov's
+    limiting distribution at λ = √(n·m/(n+m))·D, by its series
+    2·Σ(-1)^(k-1)·exp(-2k²λ²). Below λ = 0.2 it is 1 to twelve digits.
 -#}
 {% macro kolmogorov_p_value(lambda) %}
     {{- return(adapter.dispatch('kolmogorov_p_value', 'driftline')(lambda)) -}}

@@ -1,6 +1,6 @@
 {#-
-    Ends of the 95 % Wilson score interval of a rate (Wilson, JASA 1927). Null where nothing
-    was counted.
+    Ends of the 95 % Wilson score interval of a rate (Wilson, JASA 1927). Null where
+    nothing was counted.
 -#}
 {% macro wilson_lower(successes, total) -%}
     {{ wilson_end(successes, total, '-') }}
@@ -26,8 +26,8 @@ end
 
 
 {#-
-    End of the 95 % interval of an area under the ROC curve (Hanley & McNeil, Radiology 1982),
-    within 0 and 1. Null where the area is.
+    End of the 95 % interval of an area under the ROC curve (Hanley & McNeil, Radiology
+    1982), within 0 and 1. Null where the area is.
 -#}
 {% macro hanley_mcneil_end(area, positives, negatives, sign) -%}
     case when {{ area }} is not null then least(1, greatest(0,

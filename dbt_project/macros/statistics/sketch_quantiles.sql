@@ -1,6 +1,7 @@
 {#-
-    Quantiles out of sketch buckets: a CTE `quantiles` with one column per name. The quantile q
-    of n values is the smallest with at least q·n of them up to it, as `percentile_disc` has it.
+    Quantiles out of sketch buckets: a CTE `quantiles` with one column per name. The
+    quantile q of n values is the smallest with at least q·n of them up to it, as
+    `percentile_disc` has it.
 -#}
 {% macro sketch_quantiles(buckets, keys, quantiles) -%}
 cumulated as (
