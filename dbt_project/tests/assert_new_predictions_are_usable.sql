@@ -1,6 +1,7 @@
 {#-
-    Rows of the last two days that break the staging contract: they are in no window, are not
-    noticed when they arrive, or count twice. They stop nothing, so somebody must be told.
+    Rows of the last two days that break the staging contract: they are in no window,
+    are not noticed when they arrive, or count twice. They stop nothing, so somebody
+    must be told.
 -#}
 {{ config(severity='warn') }}
 
@@ -13,7 +14,8 @@ with
         prediction_id,
         case
             when predicted_at is null then 'predicted_at is null'
-            when not {{ is_usable_time('predicted_at') }} then 'predicted_at is out of range'
+            when not {{ is_usable_time('predicted_at') | indent(16) }}
+                then 'predicted_at is out of range'
             when loaded_at is null then 'loaded_at is null'
             when loaded_at > now() + interval '1 hour' then 'loaded_at is in the future'
             when actual is not null and label_loaded_at is null

@@ -4,5 +4,6 @@
     them.
 -#}
 {% macro is_usable_time(timestamp) -%}
-    {{ timestamp }} between timestamptz '1900-01-01 00:00:00+00' and timestamptz '2200-01-01 00:00:00+00'
+{{ timestamp }} between timestamptz '1900-01-01 00:00:00+00'
+    and timestamptz '2200-01-01 00:00:00+00'
 {%- endmacro %}

@@ -13,7 +13,8 @@
     {%- endcall %}
 
     {%- set existing = load_cached_relation(this) -%}
-    {%- if existing is none or not existing.is_view or not keeps_columns(existing, sql) -%}
+    {%- if existing is none or not existing.is_view
+        or not keeps_columns(existing, sql) -%}
         {{ return(materialization_view_default()) }}
     {%- endif -%}
 

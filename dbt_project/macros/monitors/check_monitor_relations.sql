@@ -48,7 +48,8 @@
                     {% do wrong_monitor(
                         monitor.name,
                         key,
-                        "the model '" ~ relation.identifier ~ "' has no column '" ~ column ~ "'",
+                        "the model '" ~ relation.identifier
+                        ~ "' has no column '" ~ column ~ "'",
                         'add it to the model, or remove it from the features'
                     ) %}
                 {% elif allowed and types[column] not in allowed %}
@@ -57,8 +58,10 @@
                         key,
                         "the column '" ~ column ~ "' of '" ~ relation.identifier
                         ~ "' has the type " ~ types[column],
-                        'cast it to '
-                        ~ ('double precision' if allowed == number_types else allowed[0])
+                        'cast it to ' ~ (
+                            'double precision' if allowed == number_types
+                            else allowed[0]
+                        )
                     ) %}
                 {% endif %}
             {% endfor %}

@@ -13,17 +13,19 @@
     {% if not modules.re.fullmatch('[a-z_][a-z0-9_]{0,39}', name) %}
         {% do wrong_monitor(name if block.get('name') else '#' ~ position, 'name',
             "'" ~ name ~ "' is no name of a monitor",
-            'use lowercase letters, digits and underscores, at most 40, not starting with a digit') %}
+            'use lowercase letters, digits and underscores, at most 40,'
+            ~ ' not starting with a digit') %}
     {% elif name in [
-        'actual', 'column', 'confusion', 'label', 'label_delay', 'latency', 'outcome', 'score', 'traffic',
+        'actual', 'column', 'confusion', 'label', 'label_delay', 'latency', 'outcome',
+        'score', 'traffic',
     ] %}
         {% do wrong_monitor(name, 'name', 'is a name that the models use themselves',
             'choose a longer one, such as ' ~ name ~ '_model') %}
     {% endif %}
 
     {% set known_keys = [
-        'name', 'predictions', 'task', 'positive_class', 'features', 'segments', 'baseline',
-        'windows', 'slo', 'labels', 'owner', 'minimum_sample',
+        'name', 'predictions', 'task', 'positive_class', 'features', 'segments',
+        'baseline', 'windows', 'slo', 'labels', 'owner', 'minimum_sample',
     ] %}
     {% for key in block if key not in known_keys %}
         {% do wrong_monitor(name, key, 'is no key of a monitor block',
@@ -32,7 +34,8 @@
 
     {% set predictions = block.get('predictions') | string %}
     {% if not modules.re.fullmatch(identifier, predictions) %}
-        {% do wrong_monitor(name, 'predictions', "'" ~ predictions ~ "' is no name of a dbt model",
+        {% do wrong_monitor(name, 'predictions',
+            "'" ~ predictions ~ "' is no name of a dbt model",
             'name the staging model that holds the predictions') %}
     {% endif %}
 
@@ -44,10 +47,12 @@
 
     {% set positive_class = block.get('positive_class') %}
     {% if task == 'binary' and positive_class is not string %}
-        {% do wrong_monitor(name, 'positive_class', 'is ' ~ ('missing' if positive_class is none
-            else 'no text'), 'give the label of the positive class in quotes, as in "true"') %}
+        {% do wrong_monitor(name, 'positive_class',
+            'is ' ~ ('missing' if positive_class is none else 'no text'),
+            'give the label of the positive class in quotes, as in "true"') %}
     {% elif task != 'binary' and positive_class is not none %}
-        {% do wrong_monitor(name, 'positive_class', 'belongs to binary monitors only', 'remove it') %}
+        {% do wrong_monitor(name, 'positive_class', 'belongs to binary monitors only',
+            'remove it') %}
     {% endif %}
 
     {% set features = monitor_features(name, block.get('features')) %}
@@ -56,22 +61,29 @@
     {% set prediction_kind = 'numerical' if task == 'regression' else 'categorical' %}
     {% set columns = [] %}
     {% for feature in features %}
-        {% do columns.append({'name': feature.name, 'role': 'feature', 'kind': feature.kind}) %}
+        {% do columns.append({
+            'name': feature.name, 'role': 'feature', 'kind': feature.kind,
+        }) %}
     {% endfor %}
-    {% do columns.append({'name': 'prediction', 'role': 'prediction', 'kind': prediction_kind}) %}
+    {% do columns.append({
+        'name': 'prediction', 'role': 'prediction', 'kind': prediction_kind,
+    }) %}
     {% if task == 'binary' %}
         {% do columns.append({'name': 'score', 'role': 'score', 'kind': 'numerical'}) %}
     {% endif %}
 
     {% set minimum_sample = block.get('minimum_sample', 50) %}
-    {% if minimum_sample is not integer or minimum_sample is boolean or minimum_sample < 1 %}
-        {% do wrong_monitor(name, 'minimum_sample', "'" ~ minimum_sample ~ "' is no count of rows",
+    {% if minimum_sample is not integer or minimum_sample is boolean
+        or minimum_sample < 1 %}
+        {% do wrong_monitor(name, 'minimum_sample',
+            "'" ~ minimum_sample ~ "' is no count of rows",
             'use a whole number of at least 1, or leave it out for 50') %}
     {% endif %}
 
     {% set owner = block.get('owner', 'unowned') %}
     {% if owner is not string %}
-        {% do wrong_monitor(name, 'owner', 'is no text', 'name the team or person in quotes') %}
+        {% do wrong_monitor(name, 'owner', 'is no text',
+            'name the team or person in quotes') %}
     {% endif %}
 
     {{ return({
@@ -96,22 +108,27 @@
 {% macro monitor_features(name, features) %}
     {% if features is not mapping or not features %}
         {% do wrong_monitor(name, 'features', 'is missing or empty',
-            'list at least one feature as `column: numerical` or `column: categorical`') %}
+            'list at least one feature'
+            ~ ' as `column: numerical` or `column: categorical`') %}
     {% endif %}
     {% set contract_columns = [
-        'prediction_id', 'model_version', 'predicted_at', 'loaded_at', 'prediction', 'score',
-        'actual', 'labelled_at', 'label_loaded_at', 'latency_ms', 'status_code', 'is_error',
+        'prediction_id', 'model_version', 'predicted_at', 'loaded_at', 'prediction',
+        'score', 'actual', 'labelled_at', 'label_loaded_at', 'latency_ms',
+        'status_code', 'is_error',
     ] %}
     {% set checked = [] %}
     {% for feature, kind in features.items() %}
         {% if not modules.re.fullmatch('[a-z_][a-z0-9_]{0,62}', feature | string) %}
             {% do wrong_monitor(name, 'features', "'" ~ feature ~ "' is no identifier",
-                'rename the column in the staging model to lowercase letters, digits and underscores') %}
+                'rename the column in the staging model'
+                ~ ' to lowercase letters, digits and underscores') %}
         {% elif feature in contract_columns %}
-            {% do wrong_monitor(name, 'features', "'" ~ feature ~ "' is a column of the staging contract",
+            {% do wrong_monitor(name, 'features',
+                "'" ~ feature ~ "' is a column of the staging contract",
                 'it is monitored by itself: remove it from the features') %}
         {% elif kind not in ['numerical', 'categorical'] %}
-            {% do wrong_monitor(name, 'features', "'" ~ feature ~ "' has the unknown kind '" ~ kind ~ "'",
+            {% do wrong_monitor(name, 'features',
+                "'" ~ feature ~ "' has the unknown kind '" ~ kind ~ "'",
                 'use numerical or categorical') %}
         {% endif %}
         {% do checked.append({'name': feature, 'kind': kind}) %}
@@ -122,7 +139,8 @@
 
 {% macro monitor_segments(name, segments, feature_names) %}
     {% if segments is string or segments is mapping or segments is not iterable %}
-        {% do wrong_monitor(name, 'segments', 'is no list', 'write it as [origin, carrier, "origin x carrier"]') %}
+        {% do wrong_monitor(name, 'segments', 'is no list',
+            'write it as [origin, carrier, "origin x carrier"]') %}
     {% endif %}
     {% set checked = [] %}
     {% for segment in segments %}
@@ -132,11 +150,13 @@
         {% endif %}
         {% set columns = (segment | string).split(' x ') %}
         {% for column in columns if column not in feature_names %}
-            {% do wrong_monitor(name, 'segments', "'" ~ column ~ "' is none of the features",
+            {% do wrong_monitor(name, 'segments',
+                "'" ~ column ~ "' is none of the features",
                 'use a feature, or two and more joined by " x "') %}
         {% endfor %}
         {% if segment in checked | map(attribute='name') | list %}
-            {% do wrong_monitor(name, 'segments', "'" ~ segment ~ "' is listed twice", 'remove one of them') %}
+            {% do wrong_monitor(name, 'segments', "'" ~ segment ~ "' is listed twice",
+                'remove one of them') %}
         {% endif %}
         {% do checked.append({'name': segment | string, 'columns': columns}) %}
     {% endfor %}
@@ -145,31 +165,37 @@
 
 
 {% macro monitor_baseline(name, baseline, identifier) %}
-    {% set remedy = 'give {relation: …}, {from: 2026-01-01, to: 2026-02-01} or {first: 14 days}' %}
+    {% set remedy =
+        'give {relation: …}, {from: 2026-01-01, to: 2026-02-01} or {first: 14 days}' %}
     {% if baseline is not mapping %}
         {% do wrong_monitor(name, 'baseline', 'is missing', remedy) %}
     {% endif %}
     {% set keys = baseline.keys() | sort | list %}
     {% if keys == ['relation'] %}
         {% if not modules.re.fullmatch(identifier, baseline.relation | string) %}
-            {% do wrong_monitor(name, 'baseline', "'" ~ baseline.relation ~ "' is no name of a dbt model", remedy) %}
+            {% do wrong_monitor(name, 'baseline',
+                "'" ~ baseline.relation ~ "' is no name of a dbt model", remedy) %}
         {% endif %}
         {{ return({'relation': baseline.relation}) }}
     {% elif keys == ['from', 'to'] %}
         {% for key in keys if not is_date(baseline[key] | string) %}
-            {% do wrong_monitor(name, 'baseline', "'" ~ baseline[key] ~ "' is no date", remedy) %}
+            {% do wrong_monitor(name, 'baseline',
+                "'" ~ baseline[key] ~ "' is no date", remedy) %}
         {% endfor %}
         {% if baseline['from'] | string >= baseline['to'] | string %}
             {% do wrong_monitor(name, 'baseline', 'ends before it starts', remedy) %}
         {% endif %}
         {{ return({'from': baseline['from'] | string, 'to': baseline['to'] | string}) }}
     {% elif keys == ['first'] %}
-        {% if not modules.re.fullmatch('[1-9][0-9]{0,3} days?', baseline['first'] | string) %}
-            {% do wrong_monitor(name, 'baseline', "'" ~ baseline['first'] ~ "' is no number of days", remedy) %}
+        {% set span = baseline['first'] | string %}
+        {% if not modules.re.fullmatch('[1-9][0-9]{0,3} days?', span) %}
+            {% do wrong_monitor(name, 'baseline',
+                "'" ~ span ~ "' is no number of days", remedy) %}
         {% endif %}
-        {{ return({'first': baseline['first'] | string}) }}
+        {{ return({'first': span}) }}
     {% endif %}
-    {% do wrong_monitor(name, 'baseline', 'has the keys ' ~ keys | join(', '), remedy) %}
+    {% do wrong_monitor(name, 'baseline',
+        'has the keys ' ~ keys | join(', '), remedy) %}
 {% endmacro %}
 
 
@@ -187,18 +213,22 @@
 {% macro monitor_windows(name, windows) %}
     {% set completed = {'traffic': 'hour', 'columns': 'day'} %}
     {% if windows is not mapping %}
-        {% do wrong_monitor(name, 'windows', 'is no mapping', 'write it as {traffic: hour, columns: day}') %}
+        {% do wrong_monitor(name, 'windows', 'is no mapping',
+            'write it as {traffic: hour, columns: day}') %}
     {% endif %}
     {% for family, grain in windows.items() %}
         {% if family not in completed %}
-            {% do wrong_monitor(name, 'windows', "'" ~ family ~ "' is no family", 'use traffic and columns') %}
+            {% do wrong_monitor(name, 'windows', "'" ~ family ~ "' is no family",
+                'use traffic and columns') %}
         {% elif grain not in ['hour', 'day'] %}
-            {% do wrong_monitor(name, 'windows', "'" ~ grain ~ "' is no window", 'use hour or day') %}
+            {% do wrong_monitor(name, 'windows', "'" ~ grain ~ "' is no window",
+                'use hour or day') %}
         {% endif %}
         {% do completed.update({family: grain}) %}
     {% endfor %}
     {% if completed.traffic == 'day' and completed.columns == 'hour' %}
-        {% do wrong_monitor(name, 'windows', 'traffic windows are longer than those of columns',
+        {% do wrong_monitor(name, 'windows',
+            'traffic windows are longer than those of columns',
             'make traffic as short as columns, or shorter') %}
     {% endif %}
     {{ return(completed) }}
@@ -206,10 +236,13 @@
 
 
 {% macro monitor_slo(name, slo) %}
-    {% set completed = {'availability': 0.999, 'latency_ms': 500, 'latency_target': 0.99} %}
+    {% set completed = {
+        'availability': 0.999, 'latency_ms': 500, 'latency_target': 0.99,
+    } %}
     {% if slo is not mapping %}
         {% do wrong_monitor(name, 'slo', 'is no mapping',
-            'write it as {availability: 0.999, latency_ms: 250, latency_target: 0.99}') %}
+            'write it as'
+            ~ ' {availability: 0.999, latency_ms: 250, latency_target: 0.99}') %}
     {% endif %}
     {% for key, target in slo.items() %}
         {% if key not in completed %}
@@ -218,7 +251,8 @@
         {% elif target is not number or target is boolean or target <= 0
             or (key != 'latency_ms' and target >= 1) %}
             {% do wrong_monitor(name, 'slo', key ~ " is '" ~ target ~ "'",
-                'use milliseconds above 0' if key == 'latency_ms' else 'use a share between 0 and 1, as in 0.999') %}
+                'use milliseconds above 0' if key == 'latency_ms'
+                else 'use a share between 0 and 1, as in 0.999') %}
         {% endif %}
         {% do completed.update({key: target}) %}
     {% endfor %}
@@ -229,14 +263,18 @@
 {% macro monitor_labels(name, labels) %}
     {% set completed = {'expected_within': '7 days'} %}
     {% if labels is not mapping %}
-        {% do wrong_monitor(name, 'labels', 'is no mapping', 'write it as {expected_within: 2 days}') %}
+        {% do wrong_monitor(name, 'labels', 'is no mapping',
+            'write it as {expected_within: 2 days}') %}
     {% endif %}
     {% for key, value in labels.items() %}
-        {% if key != 'expected_within' or not modules.re.fullmatch('[0-9]{1,5} (minute|hour|day)s?', value | string) %}
-            {% do wrong_monitor(name, 'labels', "'" ~ key ~ ': ' ~ value ~ "' is unknown",
+        {% set span = value | string %}
+        {% if key != 'expected_within'
+            or not modules.re.fullmatch('[0-9]{1,5} (minute|hour|day)s?', span) %}
+            {% do wrong_monitor(name, 'labels',
+                "'" ~ key ~ ': ' ~ value ~ "' is unknown",
                 'use expected_within with a span such as 6 hours or 2 days') %}
         {% endif %}
-        {% do completed.update({key: value | string}) %}
+        {% do completed.update({key: span}) %}
     {% endfor %}
     {{ return(completed) }}
 {% endmacro %}

@@ -6,7 +6,8 @@
 {% macro monitor_definition(monitor) %}
     {% set statistics_version = 2 %}
     {% set decisive = {'statistics_version': statistics_version} %}
-    {% for key, value in monitor.items() if key not in ['owner', 'labels', 'columns', 'actual'] %}
+    {% set indecisive = ['owner', 'labels', 'columns', 'actual'] %}
+    {% for key, value in monitor.items() if key not in indecisive %}
         {% do decisive.update({key: value}) %}
     {% endfor %}
     {{ return(tojson(decisive, sort_keys=true)) }}

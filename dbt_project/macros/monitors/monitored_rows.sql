@@ -61,19 +61,21 @@ end
     {%- if monitor.baseline.relation -%}
         {{ ref(monitor.baseline.relation) }}
     {%- elif monitor.baseline.first -%}
-        (
-        select *
-        from {{ ref(monitor.predictions) }}
-        where
-            {{ is_usable_time('predicted_at') }}
-            and predicted_at < (
-                select {{ window_start('predicted_at', 'day') }} + {{ time_span(monitor.baseline.first) }}
-                from {{ ref(monitor.predictions) }}
-                where {{ is_usable_time('predicted_at') }}
-                order by predicted_at
-                limit 1
-            )
-    ) as baseline_rows
+(
+    select *
+    from {{ ref(monitor.predictions) }}
+    where
+        {{ is_usable_time('predicted_at') | indent(8) }}
+        and predicted_at < (
+            select
+                {{ window_start('predicted_at', 'day') }}
+                + {{ time_span(monitor.baseline.first) }}
+            from {{ ref(monitor.predictions) }}
+            where {{ is_usable_time('predicted_at') | indent(16) }}
+            order by predicted_at
+            limit 1
+        )
+) as baseline_rows
     {%- else -%}
 (
     select *

@@ -9,9 +9,11 @@
 -#}
 {% macro monitors() %}
     {% set blocks = var('monitors', none) %}
-    {% if blocks is not iterable or blocks is string or blocks is mapping or not blocks %}
+    {% if not blocks or blocks is string or blocks is mapping
+        or blocks is not iterable %}
         {% do exceptions.raise_compiler_error(
-            "vars.monitors in dbt_project.yml must be a list with at least one monitor block."
+            "vars.monitors in dbt_project.yml must be a list"
+            ~ " with at least one monitor block."
         ) %}
     {% endif %}
     {% set completed = [] %}

@@ -9,7 +9,9 @@
     {% for segment in monitor.segments %}
         {% set parts = [] %}
         {% for column in segment.columns %}
-            {% do parts.append("coalesce(" ~ adapter.quote(column) ~ "::text, '(null)')") %}
+            {% do parts.append(
+                "coalesce(" ~ adapter.quote(column) ~ "::text, '(null)')"
+            ) %}
         {% endfor %}
         {% set text = '(' ~ parts | join(" || ' x ' || ") ~ ')' %}
         {% do values.append({

@@ -4,7 +4,8 @@
 -#}
 {% macro get_incremental_replace_monitors_sql(arguments) %}
     {%- set target_relation = arguments['target_relation'] -%}
-    {%- set column_names = arguments['dest_columns'] | map(attribute='quoted') | join(', ') %}
+    {%- set columns = arguments['dest_columns'] -%}
+    {%- set column_names = columns | map(attribute='quoted') | join(', ') %}
 
     delete from {{ target_relation }} as stored
     where not exists (
@@ -29,38 +30,40 @@
 -#}
 {% macro rebuilds_baseline(monitor) %}
     {%- if not execute or not is_incremental() -%}
-    true
+true
     {%- else -%}
-    not exists (
-            select 1
-            from {{ this }} as stored
-            inner join {{ ref('int_monitors') }} as monitors
-                on
-                    stored.monitor = monitors.monitor
-                    and stored.definition_hash = monitors.definition_hash
-            where stored.monitor = '{{ monitor.name }}'
-        )
+not exists (
+    select 1
+    from {{ this }} as stored
+    inner join {{ ref('int_monitors') }} as monitors
+        on
+            stored.monitor = monitors.monitor
+            and stored.definition_hash = monitors.definition_hash
+    where stored.monitor = '{{ monitor.name }}'
+)
     {%- endif -%}
 {% endmacro %}
 
 
 {#- The condition that the stored baseline is that of a row of `int_monitors`. -#}
 {% macro has_baseline_of(monitors) -%}
+    {%- for model in ['int_baselines', 'int_baseline_categories'] -%}
+not exists (
+    select 1
+    from {{ ref(model) }} as stored
+    where
+        stored.monitor = {{ monitors }}.monitor
+        and stored.definition_hash != {{ monitors }}.definition_hash
+)
+and {% endfor -%}
+(
+    {{ monitors }}.reference_version is null
     {%- for model in ['int_baselines', 'int_baseline_categories'] %}
-        {{ 'and ' if not loop.first }}not exists (
-            select 1
-            from {{ ref(model) }} as stored
-            where
-                stored.monitor = {{ monitors }}.monitor
-                and stored.definition_hash != {{ monitors }}.definition_hash
-        )
+    or exists (
+        select 1
+        from {{ ref(model) }} as stored
+        where stored.monitor = {{ monitors }}.monitor
+    )
     {%- endfor %}
-        and (
-            {{ monitors }}.reference_version is null
-            {%- for model in ['int_baselines', 'int_baseline_categories'] %}
-            or exists (
-                select 1 from {{ ref(model) }} as stored where stored.monitor = {{ monitors }}.monitor
-            )
-            {%- endfor %}
-        )
+)
 {%- endmacro %}

@@ -4,7 +4,8 @@
     reader never waits.
 -#}
 {% macro get_incremental_replace_rows_sql(arguments) %}
-    {%- set column_names = arguments['dest_columns'] | map(attribute='quoted') | join(', ') %}
+    {%- set columns = arguments['dest_columns'] -%}
+    {%- set column_names = columns | map(attribute='quoted') | join(', ') %}
 
     delete from {{ arguments['target_relation'] }};
 

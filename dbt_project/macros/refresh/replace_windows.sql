@@ -7,12 +7,15 @@
     runs the later one reads the newer log and so leaves the newer rows.
 -#}
 {% macro get_incremental_replace_windows_sql(arguments) %}
-    {{- return(adapter.dispatch('get_incremental_replace_windows_sql', 'driftline')(arguments)) -}}
+    {%- set implementation =
+        adapter.dispatch('get_incremental_replace_windows_sql', 'driftline') -%}
+    {{- return(implementation(arguments)) -}}
 {% endmacro %}
 
 {% macro default__get_incremental_replace_windows_sql(arguments) %}
     {%- set target_relation = arguments['target_relation'] -%}
-    {%- set column_names = arguments['dest_columns'] | map(attribute='quoted') | join(', ') -%}
+    {%- set columns = arguments['dest_columns'] -%}
+    {%- set column_names = columns | map(attribute='quoted') | join(', ') -%}
     {%- set refreshed -%}
         select monitor, grain, window_start, replaces_monitor
         from {{ ref('int_refresh_windows') }}

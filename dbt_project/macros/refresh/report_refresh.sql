@@ -8,7 +8,8 @@
     {#- A run that failed early may not even have made the table. -#}
     {% if results | selectattr('status', 'in', ['error', 'fail', 'skipped']) | list %}
         {% do log(
-            "Driftline: this run did not finish, so the next one does its windows again.",
+            "Driftline: this run did not finish,"
+            ~ " so the next one does its windows again.",
             info=true
         ) %}
         {{ return('') }}
@@ -19,7 +20,9 @@
         ~ " group by monitor, reason order by monitor, reason"
     ) %}
     {% if not stale %}
-        {% do log("Driftline: nothing has arrived, no window was refreshed.", info=true) %}
+        {% do log(
+            "Driftline: nothing has arrived, no window was refreshed.", info=true
+        ) %}
     {% endif %}
     {% for row in stale %}
         {% do log(

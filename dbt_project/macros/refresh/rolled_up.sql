@@ -12,7 +12,8 @@
     -#}
     {%- do ref('int_refresh_windows') -%}
     {%- set is_whole = not execute or not is_incremental() -%}
-    {%- for grain, finer_grains in {'hour': "'hour'", 'day': "'hour', 'day'"}.items() -%}
+    {%- set finer = {'hour': "'hour'", 'day': "'hour', 'day'"} -%}
+    {%- for grain, finer_grains in finer.items() -%}
     select
         statistics.monitor,
         versions.model_version,
@@ -66,5 +67,6 @@
             {%- do scopes.append(condition) -%}
         {%- endif -%}
     {%- endfor -%}
-    {{- return('(\n    ' ~ scopes | join('\n    or ') ~ '\n)' if scopes else 'false') -}}
+    {%- set condition = '(\n    ' ~ scopes | join('\n    or ') ~ '\n)' -%}
+    {{- return(condition if scopes else 'false') -}}
 {% endmacro %}

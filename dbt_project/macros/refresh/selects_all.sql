@@ -9,8 +9,8 @@
     {% endfor %}
     {% if execute and missing and flags.WHICH in ['run', 'build'] %}
         {% do log(
-            "The windows of this run stay stale, because it leaves out " ~ missing | join(', ')
-            ~ ": run `dbt build` without a selection.", info=true
+            "The windows of this run stay stale, because it leaves out "
+            ~ missing | join(', ') ~ ": run `dbt build` without a selection.", info=true
         ) %}
     {% endif %}
     {{ return(not missing) }}

@@ -13,7 +13,8 @@
     {% if not execute or not is_incremental() or refreshes_baseline(monitor, family) %}
         {{ return(none) }}
     {% endif %}
-    {% set grain = monitor.windows.traffic if family == 'traffic' else monitor.windows.columns %}
+    {% set grain =
+        monitor.windows.traffic if family == 'traffic' else monitor.windows.columns %}
     {{ return(joined_ranges(stale_windows(monitor, family, grain), grain)) }}
 {% endmacro %}
 
@@ -23,16 +24,16 @@
     window_end.
 -#}
 {% macro stale_windows(monitor, family, grain) %}
-    {% set query %}
-            select window_start, window_end
-            from {{ ref('int_refresh_windows') }}
-            where
-                invocation_id = '{{ invocation_id }}'
-                and monitor = '{{ monitor.name }}'
-                and family = '{{ family }}'
-                and grain = '{{ grain }}'
-    {% endset %}
-    {{ return(query | trim) }}
+    {% set query -%}
+select window_start, window_end
+from {{ ref('int_refresh_windows') }}
+where
+    invocation_id = '{{ invocation_id }}'
+    and monitor = '{{ monitor.name }}'
+    and family = '{{ family }}'
+    and grain = '{{ grain }}'
+    {%- endset %}
+    {{ return(query) }}
 {% endmacro %}
 
 
@@ -45,7 +46,7 @@
     {% set ranges_sql %}
         with windows as (
 
-            {{ windows_sql }}
+            {{ windows_sql | indent(12) }}
 
         ),
 
@@ -61,7 +62,8 @@
                     window_start,
                     window_end,
                     case
-                        when window_start = lag(window_end) over (order by window_start) then 0
+                        when window_start = lag(window_end) over (order by window_start)
+                            then 0
                         else 1
                     end as is_first
                 from windows
@@ -70,10 +72,10 @@
         )
 
         select
-            to_char(min(window_start) at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS') || '+00'
-                as range_start,
-            to_char(max(window_end) at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS') || '+00'
-                as range_end
+            to_char(min(window_start) at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS')
+            || '+00' as range_start,
+            to_char(max(window_end) at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS')
+            || '+00' as range_end
 
         from islands
 
@@ -86,7 +88,10 @@
     {% endfor %}
     {% if ranges | length > 100 %}
         {{ return([{
-            'from': ranges[0].from, 'to': ranges[-1].to, 'windows': windows_sql, 'grain': grain,
+            'from': ranges[0].from,
+            'to': ranges[-1].to,
+            'windows': windows_sql,
+            'grain': grain,
         }]) }}
     {% endif %}
     {{ return(ranges) }}
@@ -100,20 +105,22 @@
     {%- elif not scope -%}
         false
     {%- else -%}
-        (
-            {%- for range in scope %}
-            {% if not loop.first %}or {% endif -%}
-            (
-                {{ timestamp }} >= timestamptz '{{ range.from }}'
-                and {{ timestamp }} < timestamptz '{{ range.to }}'
-                {%- if range.windows %}
-                and {{ window_start(timestamp, range.grain) }} in (
-                    select window_start from ({{ range.windows }}) as windows
-                )
-                {%- endif %}
-            )
-            {%- endfor %}
+(
+    {%- for range in scope %}
+    {{ 'or ' if not loop.first }}(
+        {{ timestamp }} >= timestamptz '{{ range.from }}'
+        and {{ timestamp }} < timestamptz '{{ range.to }}'
+        {%- if range.windows %}
+        and {{ window_start(timestamp, range.grain) }} in (
+            select window_start
+            from (
+                {{ range.windows | indent(16) }}
+            ) as windows
         )
+        {%- endif %}
+    )
+    {%- endfor %}
+)
     {%- endif -%}
 {%- endmacro %}
 

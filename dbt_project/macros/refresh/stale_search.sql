@@ -10,7 +10,10 @@
     {% set monitors = ref('int_monitors') %}
     {% set overlap = checked_overlap() %}
     {% set search = {
-        'scope': none, 'is_replaced': 'true', 'is_forced': 'false', 'leaves_alone': false,
+        'scope': none,
+        'is_replaced': 'true',
+        'is_forced': 'false',
+        'leaves_alone': false,
     } %}
     {% if monitor.name not in chosen_monitors() %}
         {% do search.update({'leaves_alone': true, 'scope': []}) %}
@@ -23,10 +26,13 @@
     {% set known_sql %}
         select
             coalesce(
-                bool_and(ledger.definition_hash is not distinct from monitors.definition_hash),
+                bool_and(
+                    ledger.definition_hash is not distinct from monitors.definition_hash
+                ),
                 false
             ) as is_unchanged,
-            max(ledger.prediction_loaded_at) - interval '{{ overlap }}' as predictions_since,
+            max(ledger.prediction_loaded_at) - interval '{{ overlap }}'
+                as predictions_since,
             max(ledger.label_loaded_at) - interval '{{ overlap }}' as labels_since
         from {{ window_ledger() }} as ledger
         inner join {{ monitors }} as monitors
@@ -43,7 +49,9 @@
     {% set is_forcing = var('refresh_from') or var('refresh_to') %}
     {% if is_forcing %}
         {% do search.update({
-            'is_forced': forced_windows('coalesce(found.window_start, known.window_start)', grain),
+            'is_forced': forced_windows(
+                'coalesce(found.window_start, known.window_start)', grain
+            ),
         }) %}
     {% endif %}
     {% if var('reconcile') %}
@@ -128,8 +136,8 @@
 
 
 {#-
-    The condition of `refresh_from` and `refresh_to`, dates or times in UTC, on a time within
-    a window or on its start: a window that they touch is refreshed whole.
+    The condition of `refresh_from` and `refresh_to`, dates or times in UTC, on a time
+    within a window or on its start: a window that they touch is refreshed whole.
 -#}
 {% macro forced_windows(timestamp, grain) %}
     {% set conditions = [] %}
@@ -140,7 +148,8 @@
         ) %}
             {% do exceptions.raise_compiler_error(
                 "The variable " ~ key ~ " is '" ~ moment
-                ~ "': write a date or time in UTC, as in 2026-01-31 or 2026-01-31T12:00."
+                ~ "': write a date or time in UTC,"
+                ~ " as in 2026-01-31 or 2026-01-31T12:00."
             ) %}
         {% endif %}
         {% set literal = "timestamptz '" ~ moment

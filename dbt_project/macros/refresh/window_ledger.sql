@@ -7,20 +7,20 @@
     {%- if execute and has_window_ledger() and not flags.FULL_REFRESH -%}
         {{ intermediate_relation('int_window_ledger') }}
     {%- else -%}
-        (
-        select
-            null::text as monitor,
-            null::text as grain,
-            null::timestamptz as window_start,
-            null::bigint as prediction_count,
-            null::timestamptz as prediction_loaded_at,
-            null::numeric as prediction_checksum,
-            null::bigint as label_count,
-            null::timestamptz as label_loaded_at,
-            null::numeric as label_checksum,
-            null::text as definition_hash
-        where false
-    ) as empty_ledger
+(
+    select
+        null::text as monitor,
+        null::text as grain,
+        null::timestamptz as window_start,
+        null::bigint as prediction_count,
+        null::timestamptz as prediction_loaded_at,
+        null::numeric as prediction_checksum,
+        null::bigint as label_count,
+        null::timestamptz as label_loaded_at,
+        null::numeric as label_checksum,
+        null::text as definition_hash
+    where false
+) as empty_ledger
     {%- endif -%}
 {%- endmacro %}
 
@@ -35,14 +35,17 @@
     ledger, or, if no run of theirs was finished, among the statistics.
 -#}
 {% macro known_monitors() -%}
-    (
-        select monitor from {{ window_ledger() }}
-        {%- set traffic = intermediate_relation('int_traffic_stats') if execute %}
-        {%- if traffic and not flags.FULL_REFRESH %}
-        union
-        select monitor from ({{ distinct_values(traffic, 'monitor') }}) as refreshed
-        {%- endif %}
-    ) as known_monitors
+(
+    select monitor from {{ window_ledger() | indent(4) }}
+    {%- set traffic = intermediate_relation('int_traffic_stats') if execute %}
+    {%- if traffic and not flags.FULL_REFRESH %}
+    union
+    select monitor
+    from (
+        {{ distinct_values(traffic, 'monitor') | indent(8) }}
+    ) as refreshed
+    {%- endif %}
+) as known_monitors
 {%- endmacro %}
 
 

@@ -49,7 +49,9 @@
         {%- set name = 'column_' ~ loop.index %}
         {%- if column.kind == 'numerical' %}
         {{ numeric_bin(
-            'monitored.' ~ name, 'edges.' ~ name ~ '_edges', 'edges.' ~ name ~ '_maximum'
+            'monitored.' ~ name,
+            'edges.' ~ name ~ '_edges',
+            'edges.' ~ name ~ '_maximum'
         ) | indent(8) }} as {{ name }}
         {%- else %}
         case
@@ -106,7 +108,8 @@
 
     group by grouping sets (
         {%- for column in columns %}
-        (grain, window_start, model_version, column_{{ loop.index }}){{ ',' if not loop.last }}
+        {%- set name = 'column_' ~ loop.index %}
+        (grain, window_start, model_version, {{ name }}){{ ',' if not loop.last }}
         {%- endfor %}
     )
 

@@ -30,12 +30,15 @@ end
     1982), within 0 and 1. Null where the area is.
 -#}
 {% macro hanley_mcneil_end(area, positives, negatives, sign) -%}
-    case when {{ area }} is not null then least(1, greatest(0,
+case
+    when {{ area }} is not null then least(1, greatest(0,
         {{ area }} {{ sign }} 1.959963984540054 * sqrt(greatest(0,
             {{ area }} * (1 - {{ area }})
-            + ({{ positives }} - 1) * ({{ area }} / (2 - {{ area }}) - power({{ area }}, 2))
+            + ({{ positives }} - 1)
+            * ({{ area }} / (2 - {{ area }}) - power({{ area }}, 2))
             + ({{ negatives }} - 1)
             * (2 * power({{ area }}, 2) / (1 + {{ area }}) - power({{ area }}, 2))
         ) / ({{ positives }} * {{ negatives }}))
-    )) end
+    ))
+end
 {%- endmacro %}

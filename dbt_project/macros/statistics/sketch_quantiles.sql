@@ -26,7 +26,9 @@ quantile_buckets as (
     select
         {{ keys | join(',\n        ') }}
         {%- for name, quantile in quantiles.items() %},
-        min(bucket) filter (where count_up_to >= {{ quantile }} * total_count) as {{ name }}
+        min(bucket) filter (
+            where count_up_to >= {{ quantile }} * total_count
+        ) as {{ name }}
         {%- endfor %}
 
     from cumulated

@@ -5,6 +5,9 @@ select {{ column_name }}
 
 from {{ model }}
 
-where {{ column_name }} < {{ minimum }} or {{ column_name }} > {{ maximum }} or {{ column_name }} = 'NaN'
+where
+    {{ column_name }} < {{ minimum }}
+    or {{ column_name }} > {{ maximum }}
+    or {{ column_name }} = 'NaN'
 
 {% endtest %}
