@@ -514,7 +514,7 @@ _CLASSIFICATION = (
     *("accuracy", "accuracy_lower", "accuracy_upper", "balanced_accuracy"),
     *("precision", "recall", "specificity", "f1", "f1_macro"),
 )
-_SCORES = ("roc_auc", "log_loss", "brier_score")
+_SCORES = ("roc_auc", "roc_auc_lower", "roc_auc_upper", "log_loss", "brier_score")
 _REGRESSION = ("mae", "mae_lower", "mae_upper", "rmse", "mape", "r2", "mean_error")
 
 
@@ -579,7 +579,24 @@ def _scores(rows: Sequence[Row], positive: str | None) -> Figures:
         steps = np.minimum(np.floor(score * 200), 199)
         figures["roc_auc"] = metrics.roc_auc_score(actual, steps)
         assert_auc_within_bound(actual, score, steps, figures["roc_auc"])
+        margin = stats.norm.ppf(0.975) * _hanley_mcneil_error(
+            figures["roc_auc"], int(actual.sum()), int((1 - actual).sum())
+        )
+        figures["roc_auc_lower"] = max(0.0, figures["roc_auc"] - margin)
+        figures["roc_auc_upper"] = min(1.0, figures["roc_auc"] + margin)
     return figures
+
+
+def _hanley_mcneil_error(area: float, positives: int, negatives: int) -> float:
+    """Formulas (1) and (2) of Hanley and McNeil, Radiology 143 (1982)."""
+    two_positives = area / (2 - area)
+    two_negatives = 2 * area**2 / (1 + area)
+    variance = (
+        area * (1 - area)
+        + (positives - 1) * (two_positives - area**2)
+        + (negatives - 1) * (two_negatives - area**2)
+    ) / (positives * negatives)
+    return math.sqrt(max(0.0, variance))
 
 
 def assert_auc_within_bound(
@@ -655,7 +672,7 @@ def drift(monitor: Monitor) -> dict[tuple[object, ...], Figures]:
                 "window_end": key[5] + GRAINS[key[4]],
                 "role": _role(column),
             }
-            for method, figures in _shares(values, known, binned):
+            for method, figures in shares_by_bin(values, known, binned):
                 found[(*key, column, method, "baseline", "sql")] = shared | figures
             if kind == "numerical":
                 edges = _edges(usable(row.values[column] for row in reference))
@@ -736,7 +753,7 @@ def _tenths(known: Array) -> Array:
     return np.array(edges_of_tenths)
 
 
-def _shares(
+def shares_by_bin(
     values: Sequence[Value],
     known: Sequence[Value],
     binned: Callable[[Value], object],

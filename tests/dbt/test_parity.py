@@ -1,5 +1,6 @@
 """Every figure of the marts is what other libraries find in the raw rows."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -28,7 +29,13 @@ from tests.dbt.prediction_log import (
     insert_labels,
     insert_predictions,
 )
-from tests.dbt.recomputed import MARTS, differences, recompute
+from tests.dbt.recomputed import (
+    MARTS,
+    Between,
+    differences,
+    recompute,
+    shares_by_bin,
+)
 
 Blocks = list[dict[str, Any]]
 
@@ -160,3 +167,26 @@ def test_figures_of_versions_segments_and_ties_are_those_of_the_libraries(
     big_log: ConnectionSettings, big_blocks: Blocks, mart: str
 ) -> None:
     assert_parity(big_log, big_blocks, mart)
+
+
+@pytest.mark.parametrize(
+    ("category_count", "row_count"), [(10, 60), (50, 100), (20, 300)]
+)
+def test_windows_without_drift_stay_below_the_noise_floor(
+    category_count: int, row_count: int
+) -> None:
+    """By the formulas that the marts were just found equal to."""
+    generator = np.random.default_rng(7)
+    weights = 1 / np.arange(1, category_count + 1)
+    weights /= weights.sum()
+    above: Counter[str] = Counter()
+    for _ in range(400):
+        window = generator.choice(category_count, row_count, p=weights).tolist()
+        baseline = generator.choice(category_count, 3000, p=weights).tolist()
+        for method, figures in shares_by_bin(window, baseline, str):
+            score = figures["score"]
+            if not isinstance(score, Between):
+                above[method] += score > figures["noise_floor"].upper
+
+    # One in a hundred of 400, give or take.
+    assert max(above.values()) <= 11
