@@ -2,7 +2,14 @@
     config(
         meta={'family': 'outcomes'},
         indexes=[{
-            'columns': ['monitor', 'window_start', 'grain', 'model_version', 'column_name', 'bin'],
+            'columns': [
+                'monitor',
+                'window_start',
+                'grain',
+                'model_version',
+                'column_name',
+                'bin',
+            ],
             'unique': true,
         }]
     )

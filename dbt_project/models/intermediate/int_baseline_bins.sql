@@ -35,15 +35,19 @@ baseline_counts as materialized (
 ),
 
 monitored_columns as (
-    {% for monitor in monitors() %}
+{% for monitor in monitors() %}
     {%- set outer_loop = loop %}
     {%- for column in monitor.columns + [monitor.actual] %}
     {%- if not (outer_loop.first and loop.first) %}
     union all
     {%- endif %}
-    select '{{ monitor.name }}' as monitor, '{{ column.name }}' as column_name, '{{ column.role }}' as role, '{{ column.kind }}' as kind
+    select
+        '{{ monitor.name }}' as monitor,
+        '{{ column.name }}' as column_name,
+        '{{ column.role }}' as role,
+        '{{ column.kind }}' as kind
     {%- endfor %}
-    {%- endfor %}
+{%- endfor %}
 
 ),
 
@@ -56,8 +60,10 @@ numerical_bins as (
         bins.bin,
         case
             when bins.bin = 0 then 'below ' || baselines.edges[1]
-            when bins.bin > cardinality(baselines.edges) then 'above ' || baselines.maximum
-            else baselines.edges[bins.bin] || ' to ' || coalesce(baselines.edges[bins.bin + 1], baselines.maximum)
+            when bins.bin > cardinality(baselines.edges)
+                then 'above ' || baselines.maximum
+            else baselines.edges[bins.bin] || ' to '
+                || coalesce(baselines.edges[bins.bin + 1], baselines.maximum)
         end as label,
         baselines.edges[bins.bin] as lower_bound,
         case
@@ -66,7 +72,9 @@ numerical_bins as (
         end as upper_bound,
         -- No edges, no range: then nothing can be outside of it.
         coalesce(
-            cardinality(baselines.edges) > 0 and (bins.bin = 0 or bins.bin > cardinality(baselines.edges)), false
+            cardinality(baselines.edges) > 0
+            and (bins.bin = 0 or bins.bin > cardinality(baselines.edges)),
+            false
         ) as is_out_of_range
 
     from monitored_columns
@@ -76,7 +84,9 @@ numerical_bins as (
             monitored_columns.monitor = baselines.monitor
             and monitored_columns.column_name = baselines.column_name
 
-    cross join lateral generate_series(0, coalesce(cardinality(baselines.edges) + 1, 0)) as bins (bin)
+    cross join lateral generate_series(
+        0, coalesce(cardinality(baselines.edges) + 1, 0)
+    ) as bins (bin)
 
     where monitored_columns.kind = 'numerical'
 
@@ -176,12 +186,21 @@ merged as (
         role,
         kind,
         bin,
-        -- The index of population stability and its kin compare ten bins: neighbours that
-        -- hold a tenth of the baseline together. Categories and special bins stay apart.
+        -- The index of population stability and its kin compare ten bins: neighbours
+        -- that hold a tenth of the baseline together. Categories and special bins stay
+        -- apart.
         case
-            when kind = 'numerical' and bin >= 0 then coalesce(
-                least(9, floor(10 * (reference_below + reference_count / 2.0) / reference_total))::integer, 0
-            )
+            when kind = 'numerical' and bin >= 0
+                then coalesce(
+                    least(
+                        9,
+                        floor(
+                            10 * (reference_below + reference_count / 2.0)
+                            / reference_total
+                        )
+                    )::integer,
+                    0
+                )
             else bin
         end as coarse_bin,
         label,

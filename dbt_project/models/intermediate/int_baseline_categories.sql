@@ -1,33 +1,39 @@
 {{
     config(
         incremental_strategy='replace_monitors',
-        indexes=[{'columns': ['monitor', 'column_name', 'category_hash'], 'unique': true}]
+        indexes=[{
+            'columns': ['monitor', 'column_name', 'category_hash'],
+            'unique': true,
+        }]
     )
 }}
-
--- depends_on: {{ ref('int_monitors') }}
 
 with
 
 {% for monitor in monitors() -%}
-{%- set categorical = (monitor.columns + [monitor.actual]) | selectattr('kind', 'equalto', 'categorical') | list -%}
+{%- set columns = monitor.columns + [monitor.actual] -%}
+{%- set categorical = columns | selectattr('kind', 'equalto', 'categorical') | list -%}
 {{ monitor.name }}_values as (
 
     select
         categories.column_name,
         categories.category,
         count(*) filter (
-            where {{ version_key() }} = (
-                select reference_version from {{ ref('int_monitors') }} where monitor = '{{ monitor.name }}'
+            where {{ version_key() | indent(12) }} = (
+                select monitors.reference_version
+                from {{ ref('int_monitors') }} as monitors
+                where monitors.monitor = '{{ monitor.name }}'
             )
         ) as reference_count
 
-    from {{ baseline_rows(monitor) }}
+    from {{ baseline_rows(monitor) | indent(4) }}
 
     cross join lateral (
         values
         {%- for column in categorical %}
-        ('{{ column.name }}', {{ adapter.quote(column.name) }}::text){{ ',' if not loop.last }}
+        (
+            '{{ column.name }}', {{ adapter.quote(column.name) }}::text
+        ){{ ',' if not loop.last }}
         {%- endfor %}
         {%- if not categorical %}
         (null::text, null::text)
@@ -36,7 +42,7 @@ with
 
     where
         categories.category is not null
-        and {{ rebuilds_baseline(monitor) }}
+        and {{ rebuilds_baseline(monitor) | indent(8) }}
 
     group by categories.column_name, categories.category
 
@@ -49,7 +55,8 @@ with
         category,
         reference_count,
         row_number() over (
-            partition by column_name order by reference_count desc, category collate "C"
+            partition by column_name
+            order by reference_count desc, category collate "C"
         ) - 1 as category_rank
 
     from {{ monitor.name }}_values
@@ -68,8 +75,11 @@ with
             when category_rank < 50 and reference_count > 0 then category_rank
             else {{ other_bin() }}
         end as bin,
-        (select definition_hash from {{ ref('int_monitors') }} where monitor = '{{ monitor.name }}')
-            as definition_hash
+        (
+            select monitors.definition_hash
+            from {{ ref('int_monitors') }} as monitors
+            where monitors.monitor = '{{ monitor.name }}'
+        ) as definition_hash
 
     from {{ monitor.name }}_ranked
 

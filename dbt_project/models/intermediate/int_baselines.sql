@@ -5,26 +5,27 @@
     )
 }}
 
--- depends_on: {{ ref('int_monitors') }}
-
 with
 
 {% for monitor in monitors() -%}
-{%- set numerical = (monitor.columns + [monitor.actual]) | selectattr('kind', 'equalto', 'numerical') | list -%}
--- The numbers of the version that came first: its bins serve all versions, so that their
--- counts can be added and the figures of different days compared.
+{%- set columns = monitor.columns + [monitor.actual] -%}
+{%- set numerical = columns | selectattr('kind', 'equalto', 'numerical') | list -%}
+-- The numbers of the version that came first: its bins serve all versions, so that
+-- their counts can be added and the figures of different days compared.
 {{ monitor.name }}_numbers as (
 
     select
         numbers.column_name,
         numbers.value
 
-    from {{ baseline_rows(monitor) }}
+    from {{ baseline_rows(monitor) | indent(4) }}
 
     cross join lateral (
         values
         {%- for column in numerical %}
-        ('{{ column.name }}', {{ adapter.quote(column.name) }}::double precision){{ ',' if not loop.last }}
+        (
+            '{{ column.name }}', {{ adapter.quote(column.name) }}::double precision
+        ){{ ',' if not loop.last }}
         {%- endfor %}
         {%- if not numerical %}
         (null::text, null::double precision)
@@ -32,11 +33,13 @@ with
     ) as numbers (column_name, value)
 
     where
-        {{ version_key() }} = (
-            select reference_version from {{ ref('int_monitors') }} where monitor = '{{ monitor.name }}'
+        {{ version_key() | indent(8) }} = (
+            select monitors.reference_version
+            from {{ ref('int_monitors') }} as monitors
+            where monitors.monitor = '{{ monitor.name }}'
         )
         and {{ is_number('numbers.value') }}
-        and {{ rebuilds_baseline(monitor) }}
+        and {{ rebuilds_baseline(monitor) | indent(8) }}
 
 ),
 
@@ -60,7 +63,8 @@ with
         value,
         count(*) over (partition by column_name) as distinct_count,
         row_number() over (partition by column_name order by value) as value_rank,
-        sum(value_count) over (partition by column_name order by value) - value_count as count_below,
+        sum(value_count) over (partition by column_name order by value) - value_count
+            as count_below,
         sum(value_count) over (partition by column_name) as total_count
 
     from {{ monitor.name }}_distinct
@@ -92,8 +96,11 @@ with
         column_name,
         array_agg(edge order by edge) as edges,
         max(maximum) as maximum,
-        (select definition_hash from {{ ref('int_monitors') }} where monitor = '{{ monitor.name }}')
-            as definition_hash
+        (
+            select monitors.definition_hash
+            from {{ ref('int_monitors') }} as monitors
+            where monitors.monitor = '{{ monitor.name }}'
+        ) as definition_hash
 
     from {{ monitor.name }}_quantile_groups
 

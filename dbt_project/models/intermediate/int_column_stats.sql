@@ -2,7 +2,13 @@
     config(
         meta={'family': 'columns'},
         indexes=[{
-            'columns': ['monitor', 'window_start', 'grain', 'model_version', 'column_name'],
+            'columns': [
+                'monitor',
+                'window_start',
+                'grain',
+                'model_version',
+                'column_name',
+            ],
             'unique': true,
         }]
     )

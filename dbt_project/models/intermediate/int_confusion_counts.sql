@@ -1,10 +1,19 @@
 {{
     config(
         meta={'family': 'outcomes'},
-        indexes=[{'columns': ['monitor', 'window_start', 'grain', 'model_version', 'segment']}]
+        indexes=[{
+            'columns': [
+                'monitor',
+                'window_start',
+                'grain',
+                'model_version',
+                'segment',
+            ],
+        }]
     )
 }}
 
+-- Nothing else would name it if no monitor were of this task:
 -- depends_on: {{ ref('int_refresh_windows') }}
 
 with
@@ -15,7 +24,9 @@ with
     {'name': 'predicted', 'expression': 'prediction::text'},
 ] + segment_values(monitor) -%}
 {{ monitor.name }}_outcomes as (
+
     {{ monitored_rows(monitor, 'outcomes', columns, include_baseline=true) }}
+
 ),
 
 {{ monitor.name }}_counts as (
@@ -25,7 +36,7 @@ with
         grain,
         window_start,
         model_version,
-        {{ segment_keys(monitor) }},
+        {{ segment_keys(monitor) | indent(8) }},
         actual,
         predicted,
         count(*) as outcome_count
@@ -34,7 +45,9 @@ with
 
     where actual is not null and predicted is not null
 
-    {{ segment_grouping_sets(monitor, ['grain', 'window_start', 'model_version', 'actual', 'predicted']) }}
+    {{ segment_grouping_sets(
+        monitor, ['grain', 'window_start', 'model_version', 'actual', 'predicted']
+    ) }}
 
 ),
 
@@ -43,8 +56,14 @@ with
 confusion_counts as (
 
     {{ union_of_task('counts', ['binary', 'multiclass'], {
-        'monitor': 'text', 'grain': 'text', 'window_start': 'timestamptz', 'model_version': 'text',
-        'segment': 'text', 'segment_value': 'text', 'actual': 'text', 'predicted': 'text',
+        'monitor': 'text',
+        'grain': 'text',
+        'window_start': 'timestamptz',
+        'model_version': 'text',
+        'segment': 'text',
+        'segment_value': 'text',
+        'actual': 'text',
+        'predicted': 'text',
         'outcome_count': 'bigint',
     }) }}
 

@@ -12,6 +12,7 @@ with
 
 {% for monitor in monitors() -%}
 {{ monitor.name }}_labels as (
+
     {{ monitored_rows(monitor, 'outcomes', [
         {
             'name': 'delay_seconds',
@@ -19,6 +20,7 @@ with
                 ~ seconds_between('predicted_at', 'labelled_at') ~ ' end',
         },
     ]) }}
+
 ),
 
 {{ monitor.name }}_buckets as (
@@ -28,7 +30,7 @@ with
         grain,
         window_start,
         model_version,
-        {{ sketch_bucket('delay_seconds') }} as bucket,
+        {{ sketch_bucket('delay_seconds') | indent(8) }} as bucket,
         count(*) as bucket_count
 
     from {{ monitor.name }}_labels

@@ -2,7 +2,14 @@
     config(
         meta={'family': 'outcomes'},
         indexes=[{
-            'columns': ['monitor', 'window_start', 'grain', 'model_version', 'segment', 'segment_value'],
+            'columns': [
+                'monitor',
+                'window_start',
+                'grain',
+                'model_version',
+                'segment',
+                'segment_value',
+            ],
             'unique': true,
         }]
     )
@@ -11,9 +18,13 @@
 with
 
 {% for monitor in monitors() -%}
-{%- set columns = [{'name': 'is_labelled', 'expression': 'actual is not null'}] + segment_values(monitor) -%}
+{%- set columns = [
+    {'name': 'is_labelled', 'expression': 'actual is not null'},
+] + segment_values(monitor) -%}
 {{ monitor.name }}_predictions as (
+
     {{ monitored_rows(monitor, 'outcomes', columns, include_baseline=true) }}
+
 ),
 
 {{ monitor.name }}_stats as (
@@ -23,7 +34,7 @@ with
         grain,
         window_start,
         model_version,
-        {{ segment_keys(monitor) }},
+        {{ segment_keys(monitor) | indent(8) }},
         count(*) as prediction_count,
         count(*) filter (where is_labelled) as labelled_count
 

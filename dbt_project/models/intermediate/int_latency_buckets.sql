@@ -11,10 +11,18 @@
 with
 
 {% for monitor in monitors() -%}
+{%- set bucket -%}
+case
+            when latency_ms between 0 and 1e100
+                then {{ sketch_bucket('latency_ms') | indent(16) }}
+        end
+{%- endset -%}
 {{ monitor.name }}_requests as (
+
     {{ monitored_rows(monitor, 'traffic', [
-        {'name': 'bucket', 'expression': 'case when latency_ms between 0 and 1e100 then ' ~ sketch_bucket('latency_ms') ~ ' end'},
+        {'name': 'bucket', 'expression': bucket},
     ]) }}
+
 ),
 
 {{ monitor.name }}_buckets as (

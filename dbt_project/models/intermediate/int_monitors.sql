@@ -1,9 +1,14 @@
-{{ config(incremental_strategy='replace_rows', indexes=[{'columns': ['monitor'], 'unique': true}]) }}
+{{
+    config(
+        incremental_strategy='replace_rows',
+        indexes=[{'columns': ['monitor'], 'unique': true}]
+    )
+}}
 
 with
 
 monitors as (
-    {% for monitor in monitors() %}
+{% for monitor in monitors() %}
     {%- do check_monitor_relations(monitor) %}
     {%- if not loop.first %}
 
@@ -22,13 +27,22 @@ monitors as (
         {{ monitor.slo.latency_ms }}::double precision as latency_target_ms,
         {{ monitor.slo.latency_target }}::double precision as latency_target_share,
         {{ monitor.minimum_sample }} as minimum_sample,
-        (array_agg(model_version order by first_loaded_at, first_predicted_at, model_version))[1]
-            as reference_version,
+        (
+            array_agg(
+                model_version
+                order by first_loaded_at, first_predicted_at, model_version
+            )
+        )[1] as reference_version,
         md5(
             {{ text_literal(monitor_definition(monitor)) }}
             || coalesce(string_agg(
                 concat_ws(
-                    ' ', model_version, row_count, loaded_at_checksum, label_count, label_checksum
+                    ' ',
+                    model_version,
+                    row_count,
+                    loaded_at_checksum,
+                    label_count,
+                    label_checksum
                 ),
                 ';' order by model_version
             ), '')
@@ -36,17 +50,21 @@ monitors as (
 
     from (
         select
-            {{ version_key() }} as model_version,
+            {{ version_key() | indent(12) }} as model_version,
             count(*) as row_count,
             min(loaded_at) as first_loaded_at,
             min(predicted_at) as first_predicted_at,
-            sum({{ epoch_microseconds('loaded_at') }}) as loaded_at_checksum,
+            sum(
+                {{ epoch_microseconds('loaded_at') | indent(16) }}
+            ) as loaded_at_checksum,
             count(label_loaded_at) as label_count,
-            sum({{ epoch_microseconds('label_loaded_at') }}) as label_checksum
-        from {{ baseline_rows(monitor) }}
+            sum(
+                {{ epoch_microseconds('label_loaded_at') | indent(16) }}
+            ) as label_checksum
+        from {{ baseline_rows(monitor) | indent(8) }}
         group by 1
     ) as baseline_versions
-    {%- endfor %}
+{%- endfor %}
 
 )
 

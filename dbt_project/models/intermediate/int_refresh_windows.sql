@@ -31,7 +31,9 @@ by_family as (
     left join monitors
         on stale.monitor = monitors.monitor
 
-    cross join (values ('traffic'), ('columns'), ('outcomes'), ('ledger')) as families (family)
+    cross join (
+        values ('traffic'), ('columns'), ('outcomes'), ('ledger')
+    ) as families (family)
 
     where
         stale.predictions_changed

@@ -1,14 +1,15 @@
 {{
     config(
         incremental_strategy='append',
-        pre_hook="{% if is_incremental() %}delete from {{ this }} where detected_at < now() - interval '7 days'{% endif %}",
-        indexes=[{'columns': ['invocation_id', 'monitor', 'window_start'], 'unique': true}]
+        pre_hook="{% if is_incremental() %}"
+            ~ "delete from {{ this }} where detected_at < now() - interval '7 days'"
+            ~ "{% endif %}",
+        indexes=[{
+            'columns': ['invocation_id', 'monitor', 'window_start'],
+            'unique': true,
+        }]
     )
 }}
-
--- depends_on: {{ ref('int_monitors') }}
--- depends_on: {{ ref('int_baselines') }}
--- depends_on: {{ ref('int_baseline_categories') }}
 
 with
 
@@ -23,14 +24,20 @@ with
         max(predicted_at) as last_predicted_at,
         -- Not from the future, or what arrives until then would pass unseen.
         max(loaded_at) filter (where loaded_at <= now()) as prediction_loaded_at,
-        sum({{ epoch_microseconds('loaded_at') }}) as prediction_checksum,
-        count(*) filter (where actual is not null or label_loaded_at is not null) as label_count,
+        sum(
+            {{ epoch_microseconds('loaded_at') | indent(12) }}
+        ) as prediction_checksum,
+        count(*) filter (
+            where actual is not null or label_loaded_at is not null
+        ) as label_count,
         max(label_loaded_at) filter (where label_loaded_at <= now()) as label_loaded_at,
-        sum({{ epoch_microseconds('label_loaded_at') }}) as label_checksum
+        sum(
+            {{ epoch_microseconds('label_loaded_at') | indent(12) }}
+        ) as label_checksum
 
     from {{ ref(monitor.predictions) }}
 
-    where {{ in_scope('predicted_at', search.scope) }}
+    where {{ in_scope('predicted_at', search.scope) | indent(4) }}
 
     group by 1
 
@@ -39,10 +46,10 @@ with
 {{ monitor.name }}_before as (
 
     select *
-    from {{ window_ledger() }}
+    from {{ window_ledger() | indent(4) }}
     where
         monitor = '{{ monitor.name }}'
-        and {{ in_scope('window_start', search.scope) }}
+        and {{ in_scope('window_start', search.scope) | indent(8) }}
 
 ),
 
@@ -64,18 +71,21 @@ with
         found.label_checksum,
         coalesce(found.prediction_count, 0) < known.prediction_count
         or coalesce(found.label_count, 0) < known.label_count as is_retracted,
-        coalesce(found.prediction_count, 0) is distinct from known.prediction_count
-        or found.prediction_checksum is distinct from known.prediction_checksum as has_other_predictions,
-        coalesce(found.label_count, 0) is distinct from known.label_count
-        or found.label_checksum is distinct from known.label_checksum as has_other_labels
+        (coalesce(found.prediction_count, 0) is distinct from known.prediction_count)
+        or (found.prediction_checksum is distinct from known.prediction_checksum)
+            as has_other_predictions,
+        (coalesce(found.label_count, 0) is distinct from known.label_count)
+        or (found.label_checksum is distinct from known.label_checksum)
+            as has_other_labels
 
     from {{ monitor.name }}_now as found
 
     full outer join {{ monitor.name }}_before as known
         on found.window_start = known.window_start
 
-    {% if search.leaves_alone -%}
-    -- Another run's vars chose other monitors.
+    {%- if search.leaves_alone %}
+
+    -- This run's vars chose other monitors.
     where false
     {%- endif %}
 
@@ -83,15 +93,7 @@ with
 
 {% endfor -%}
 
-compared as (
-    {% for monitor in monitors() %}
-    {%- if not loop.first %}
-    union all
-    {%- endif %}
-    select * from {{ monitor.name }}_compared
-    {%- endfor %}
-
-),
+{{ union_of_monitors('compared', 'compared') }},
 
 stale as (
 
@@ -103,10 +105,12 @@ stale as (
             when 'day' then {{ window_end('compared.window_start', 'day') }}
         end as window_end,
         compared.replaces_monitor,
-        compared.replaces_monitor or compared.is_forced or compared.has_other_predictions
-            as predictions_changed,
-        compared.replaces_monitor or compared.is_forced or compared.has_other_labels
-            as labels_changed,
+        compared.replaces_monitor
+        or compared.is_forced
+        or compared.has_other_predictions as predictions_changed,
+        compared.replaces_monitor
+        or compared.is_forced
+        or compared.has_other_labels as labels_changed,
         case
             when compared.is_new then 'new windows'
             when compared.replaces_monitor then 'definition changed'
@@ -123,9 +127,13 @@ stale as (
         compared.label_count,
         compared.label_loaded_at,
         compared.label_checksum,
-        -- Unknown if another run is changing the baseline: then the next run goes again.
-        case when {{ has_baseline_of('monitors') }} then monitors.definition_hash end
-            as definition_hash
+        -- Unknown if another run is changing the baseline: then the next run goes
+        -- again.
+        case
+            when
+                {{ has_baseline_of('monitors') | indent(16) }}
+                then monitors.definition_hash
+        end as definition_hash
 
     from compared
 
@@ -161,9 +169,12 @@ removed as (
         null::numeric as label_checksum,
         null::text as definition_hash
 
-    from {{ known_monitors() }}
+    from {{ known_monitors() | indent(4) }}
 
-    where monitor not in (select monitor from {{ ref('int_monitors') }})
+    where monitor not in (
+        select monitors.monitor
+        from {{ ref('int_monitors') }} as monitors
+    )
 
 ),
 

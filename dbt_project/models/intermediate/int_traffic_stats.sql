@@ -2,7 +2,14 @@
     config(
         meta={'family': 'traffic'},
         indexes=[{
-            'columns': ['monitor', 'window_start', 'grain', 'model_version', 'segment', 'segment_value'],
+            'columns': [
+                'monitor',
+                'window_start',
+                'grain',
+                'model_version',
+                'segment',
+                'segment_value',
+            ],
             'unique': true,
         }]
     )
@@ -11,12 +18,20 @@
 with
 
 {% for monitor in monitors() -%}
+{%- set latency_ms -%}
+case
+            when latency_ms >= 0
+                then {{ usable_number('latency_ms') | indent(16) }}
+        end
+{%- endset -%}
 {%- set columns = [
     {'name': 'is_error', 'expression': 'is_error'},
-    {'name': 'latency_ms', 'expression': 'case when latency_ms >= 0 then ' ~ usable_number('latency_ms') ~ ' end'},
+    {'name': 'latency_ms', 'expression': latency_ms},
 ] + segment_values(monitor) -%}
 {{ monitor.name }}_requests as (
+
     {{ monitored_rows(monitor, 'traffic', columns) }}
+
 ),
 
 {{ monitor.name }}_stats as (
@@ -26,7 +41,7 @@ with
         grain,
         window_start,
         model_version,
-        {{ segment_keys(monitor) }},
+        {{ segment_keys(monitor) | indent(8) }},
         count(*) as request_count,
         count(is_error) as known_count,
         count(*) filter (where is_error) as error_count,

@@ -5,7 +5,6 @@
     )
 }}
 
--- depends_on: {{ ref('int_refresh_windows') }}
 -- Written last, so that a run which dies leaves its windows stale:
 {% set refreshed_models = [
     'int_monitors',
@@ -13,9 +12,21 @@
     'int_baseline_categories',
     'int_stale_windows',
     'int_refresh_windows',
-    'int_traffic_stats', 'int_latency_buckets', 'int_column_stats', 'int_column_bins', 'int_actual_stats',
-    'int_actual_bins', 'int_label_stats', 'int_label_delay_buckets', 'int_confusion_counts', 'int_score_buckets',
-    'int_outcome_stats', 'int_baseline_bins', 'int_drift_scores', 'int_model_performance', 'service_health',
+    'int_traffic_stats',
+    'int_latency_buckets',
+    'int_column_stats',
+    'int_column_bins',
+    'int_actual_stats',
+    'int_actual_bins',
+    'int_label_stats',
+    'int_label_delay_buckets',
+    'int_confusion_counts',
+    'int_score_buckets',
+    'int_outcome_stats',
+    'int_baseline_bins',
+    'int_drift_scores',
+    'int_model_performance',
+    'service_health',
     'data_quality',
 ] %}
 {%- for model in refreshed_models %}
