@@ -2,7 +2,14 @@
     config(
         meta={'family': 'outcomes'},
         indexes=[{
-            'columns': ['monitor', 'window_start', 'grain', 'model_version', 'column_name', 'method'],
+            'columns': [
+                'monitor',
+                'window_start',
+                'grain',
+                'model_version',
+                'column_name',
+                'method',
+            ],
             'unique': true,
         }]
     )
@@ -39,7 +46,11 @@ reference_counts as (
 ),
 
 rolled_up_counts as (
-    {{ rolled_up('window_counts', 'outcomes', ['column_name', 'role', 'bin', 'bin_count']) }}
+
+    {{ rolled_up(
+        'window_counts', 'outcomes', ['column_name', 'role', 'bin', 'bin_count']
+    ) }}
+
 ),
 
 observed as (
@@ -63,7 +74,8 @@ observed as (
 
 ),
 
--- What a version is compared with: its own baseline, or that of the version that came first.
+-- What a version is compared with: its own baseline, or that of the version that came
+-- first.
 baseline_versions as (
 
     select distinct
@@ -82,7 +94,9 @@ samples as (
         observed.window_start,
         observed.window_end,
         observed.column_name,
-        coalesce(min(baseline_versions.model_version), min(monitors.reference_version)) as baseline_version
+        coalesce(
+            min(baseline_versions.model_version), min(monitors.reference_version)
+        ) as baseline_version
 
     from observed
 
@@ -211,20 +225,31 @@ totals as (
         sum(bin_count) over by_column as sample_count,
         sum(baseline_bin_count) over by_column as baseline_sample_count,
         sum(bin_count) filter (where bin >= 0) over by_column as number_count,
-        sum(baseline_bin_count) filter (where bin >= 0) over by_column as baseline_number_count,
+        sum(baseline_bin_count) filter (where bin >= 0) over by_column
+            as baseline_number_count,
         sum(bin_count) filter (where bin >= 0) over up_to_bin as count_up_to,
-        sum(baseline_bin_count) filter (where bin >= 0) over up_to_bin as baseline_count_up_to,
+        sum(baseline_bin_count) filter (where bin >= 0) over up_to_bin
+            as baseline_count_up_to,
         sum(bin_count) over by_coarse_bin as coarse_count,
         sum(baseline_bin_count) over by_coarse_bin as baseline_coarse_count,
         row_number() over (by_coarse_bin order by bin) = 1
-        and sum(bin_count + baseline_bin_count) over by_coarse_bin > 0 as stands_for_coarse_bin
+        and sum(bin_count + baseline_bin_count) over by_coarse_bin > 0
+            as stands_for_coarse_bin
 
     from paired
 
     window
-        by_column as (partition by monitor, model_version, grain, window_start, column_name),
-        up_to_bin as (partition by monitor, model_version, grain, window_start, column_name order by bin),
-        by_coarse_bin as (partition by monitor, model_version, grain, window_start, column_name, coarse_bin)
+        by_column as (
+            partition by monitor, model_version, grain, window_start, column_name
+        ),
+        up_to_bin as (
+            partition by monitor, model_version, grain, window_start, column_name
+            order by bin
+        ),
+        by_coarse_bin as (
+            partition by
+                monitor, model_version, grain, window_start, column_name, coarse_bin
+        )
 
 ),
 
@@ -240,9 +265,9 @@ coarse_totals as (
 
 ),
 
--- Half a row is added to every count that psi and jensen_shannon compare: no logarithm is
--- infinite, and a rare category that happens to be missing weighs no more than it should,
--- which keeps the scores of small windows without drift below the noise floor.
+-- Half a row is added to every count that psi and jensen_shannon compare: no logarithm
+-- is infinite, and a rare category that happens to be missing weighs no more than it
+-- should, which keeps the scores of small windows without drift below the noise floor.
 shares as (
 
     select
@@ -250,10 +275,12 @@ shares as (
         (coarse_count + 0.5)::double precision
         / nullif(sample_count + 0.5 * coarse_bin_count, 0)::double precision as share,
         (baseline_coarse_count + 0.5)::double precision
-        / nullif(baseline_sample_count + 0.5 * coarse_bin_count, 0)::double precision as baseline_share,
+        / nullif(baseline_sample_count + 0.5 * coarse_bin_count, 0)::double precision
+            as baseline_share,
         abs(
             count_up_to::double precision / nullif(number_count, 0)::double precision
-            - baseline_count_up_to::double precision / nullif(baseline_number_count, 0)::double precision
+            - baseline_count_up_to::double precision
+            / nullif(baseline_number_count, 0)::double precision
         ) as distance
 
     from coarse_totals
@@ -266,7 +293,8 @@ terms as (
         *,
         (share - baseline_share) * ln(share / baseline_share) as psi_term,
         share * ln(share / ((share + baseline_share) / 2))
-        + baseline_share * ln(baseline_share / ((share + baseline_share) / 2)) as divergence_term
+        + baseline_share * ln(baseline_share / ((share + baseline_share) / 2))
+            as divergence_term
 
     from shares
 
@@ -287,10 +315,15 @@ distances as (
         min(baseline_sample_count)::double precision as baseline_sample_count,
         min(number_count)::double precision as number_count,
         min(baseline_number_count)::double precision as baseline_number_count,
-        greatest(count(*) filter (where stands_for_coarse_bin) - 1, 1)::double precision as degrees_of_freedom,
+        greatest(
+            count(*) filter (where stands_for_coarse_bin) - 1, 1
+        )::double precision as degrees_of_freedom,
         sum(psi_term) filter (where stands_for_coarse_bin) as psi,
-        sqrt(greatest(0, sum(divergence_term) filter (where stands_for_coarse_bin) / 2 / ln(2::double precision)))
-            as jensen_shannon,
+        sqrt(greatest(
+            0,
+            sum(divergence_term) filter (where stands_for_coarse_bin)
+            / 2 / ln(2::double precision)
+        )) as jensen_shannon,
         max(distance) filter (where bin >= 0) as ks
 
     from terms
@@ -299,16 +332,18 @@ distances as (
 
 ),
 
--- Without drift, the index of population stability is about a chi-squared variable times
--- (1/n + 1/m), the Jensen-Shannon divergence an eighth of it in nats, and the distance of two
--- distribution functions goes beyond 1.63·√(1/n + 1/m) once in a hundred.
+-- Without drift, the index of population stability is about a chi-squared variable
+-- times (1/n + 1/m), the Jensen-Shannon divergence an eighth of it in nats, and the
+-- distance of two distribution functions goes beyond 1.63·√(1/n + 1/m) once in a
+-- hundred.
 noises as (
 
     select
-        distances.*,
+        *,
         1 / nullif(sample_count, 0) + 1 / nullif(baseline_sample_count, 0) as spread,
-        1 / nullif(number_count, 0) + 1 / nullif(baseline_number_count, 0) as number_spread,
-        {{ chi_squared_99('degrees_of_freedom') }} as chi_squared
+        1 / nullif(number_count, 0) + 1 / nullif(baseline_number_count, 0)
+            as number_spread,
+        {{ chi_squared_99('degrees_of_freedom') | indent(8) }} as chi_squared
 
     from distances
 
@@ -364,7 +399,9 @@ scores as (
         (
             'ks',
             noises.ks,
-            {{ kolmogorov_p_value('noises.ks / sqrt(noises.number_spread)') }},
+            {{ kolmogorov_p_value(
+                'noises.ks / sqrt(noises.number_spread)'
+            ) | indent(12) }},
             1.6276 * sqrt(noises.number_spread),
             0.1,
             0.2,
@@ -372,7 +409,14 @@ scores as (
             noises.baseline_number_count
         )
     ) as methods (
-        method, score, p_value, noise_floor, threshold, critical_threshold, sample_count, baseline_sample_count
+        method,
+        score,
+        p_value,
+        noise_floor,
+        threshold,
+        critical_threshold,
+        sample_count,
+        baseline_sample_count
     )
 
     where methods.method != 'ks' or noises.kind = 'numerical'
@@ -386,10 +430,11 @@ judged as (
         case
             when baseline_sample_count = 0 then 'the baseline is empty'
             when baseline_sample_count < minimum_sample
-                then 'the baseline has ' || baseline_sample_count || ' rows, fewer than the minimum of '
-                    || minimum_sample
+                then 'the baseline has ' || baseline_sample_count
+                    || ' rows, fewer than the minimum of ' || minimum_sample
             when sample_count < minimum_sample
-                then sample_count || ' rows, fewer than the minimum of ' || minimum_sample
+                then sample_count
+                    || ' rows, fewer than the minimum of ' || minimum_sample
         end as not_computable_reason,
         score > threshold and score > noise_floor as is_above
 
@@ -415,12 +460,15 @@ drift_scores as (
         judged.p_value,
         judged.noise_floor,
         judged.threshold,
-        case when judged.not_computable_reason is null then judged.is_above end as is_drifted,
+        case
+            when judged.not_computable_reason is null then judged.is_above
+        end as is_drifted,
         judged.sample_count,
         judged.baseline_sample_count,
         case
             when judged.not_computable_reason is not null then 'not_computable'
-            when judged.is_above and judged.score > judged.critical_threshold then 'critical'
+            when judged.is_above and judged.score > judged.critical_threshold
+                then 'critical'
             when judged.is_above then 'warning'
             else 'ok'
         end as status,
@@ -428,8 +476,10 @@ drift_scores as (
             judged.not_computable_reason,
             case
                 when judged.is_above
-                    then judged.method || ' ' || round(judged.score::numeric, 3) || ' is above ' || judged.threshold
-                when judged.score > judged.threshold then 'above the threshold, but within the noise of so few rows'
+                    then judged.method || ' ' || round(judged.score::numeric, 3)
+                        || ' is above ' || judged.threshold
+                when judged.score > judged.threshold
+                    then 'above the threshold, but within the noise of so few rows'
             end
         ) as reason
 

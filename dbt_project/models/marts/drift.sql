@@ -59,7 +59,10 @@ evidently_scores as (
     from {{ source('evidently', 'drift_results') }}
 
     -- What was found of a monitor stays when its block is removed.
-    where monitor in (select monitor from {{ ref('int_monitors') }})
+    where monitor in (
+        select monitors.monitor
+        from {{ ref('int_monitors') }} as monitors
+    )
 
 ),
 

@@ -32,22 +32,54 @@ judged as (
         performance.label_delay_p95_seconds,
         performance.window_end + monitors.labels_expected_within <= now() as is_final,
         {%- for figure in [
-            'accuracy', 'accuracy_lower', 'accuracy_upper', 'balanced_accuracy', 'precision', 'recall', 'specificity',
-            'f1', 'f1_macro', 'roc_auc', 'roc_auc_lower', 'roc_auc_upper', 'log_loss', 'brier_score', 'mae',
-            'mae_lower', 'mae_upper', 'rmse', 'mape', 'r2', 'mean_error',
+            'accuracy',
+            'accuracy_lower',
+            'accuracy_upper',
+            'balanced_accuracy',
+            'precision',
+            'recall',
+            'specificity',
+            'f1',
+            'f1_macro',
+            'roc_auc',
+            'roc_auc_lower',
+            'roc_auc_upper',
+            'log_loss',
+            'brier_score',
+            'mae',
+            'mae_lower',
+            'mae_upper',
+            'rmse',
+            'mape',
+            'r2',
+            'mean_error',
         ] %}
         performance.{{ figure }},
         {%- endfor %}
         {%- for figure in [
-            'accuracy', 'balanced_accuracy', 'precision', 'recall', 'specificity', 'f1', 'f1_macro', 'roc_auc',
-            'log_loss', 'brier_score', 'mae', 'rmse', 'mape', 'r2', 'mean_error',
+            'accuracy',
+            'balanced_accuracy',
+            'precision',
+            'recall',
+            'specificity',
+            'f1',
+            'f1_macro',
+            'roc_auc',
+            'log_loss',
+            'brier_score',
+            'mae',
+            'rmse',
+            'mape',
+            'r2',
+            'mean_error',
         ] %}
         performance.baseline_{{ figure }},
         {%- endfor %}
         case
             when
                 performance.outcome_count < monitors.minimum_sample
-                or coalesce(performance.baseline_outcome_count, 0) < monitors.minimum_sample
+                or coalesce(performance.baseline_outcome_count, 0)
+                < monitors.minimum_sample
                 then 'not_computable'
             when
                 performance.accuracy_upper < performance.baseline_accuracy - 0.1
@@ -63,11 +95,16 @@ judged as (
         end as status,
         case
             when performance.outcome_count < monitors.minimum_sample
-                then performance.outcome_count || ' labelled rows, fewer than the minimum of '
+                then performance.outcome_count
+                    || ' labelled rows, fewer than the minimum of '
                     || monitors.minimum_sample
-            when coalesce(performance.baseline_outcome_count, 0) < monitors.minimum_sample
-                then 'the baseline has ' || coalesce(performance.baseline_outcome_count, 0)
-                    || ' labelled rows here, fewer than the minimum of ' || monitors.minimum_sample
+            when
+                coalesce(performance.baseline_outcome_count, 0)
+                < monitors.minimum_sample
+                then 'the baseline has '
+                    || coalesce(performance.baseline_outcome_count, 0)
+                    || ' labelled rows here, fewer than the minimum of '
+                    || monitors.minimum_sample
             when performance.accuracy_upper < performance.baseline_accuracy - 0.03
                 then 'accuracy ' || round(performance.accuracy::numeric, 3)
                     || ', baseline ' || round(performance.baseline_accuracy::numeric, 3)

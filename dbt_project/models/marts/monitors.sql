@@ -28,7 +28,10 @@ newest as (
 
     select
         *,
-        row_number() over (partition by monitor, family order by window_start desc) as place
+        row_number() over (
+            partition by monitor, family
+            order by window_start desc
+        ) as place
 
     from {{ ref('statuses') }}
 
@@ -42,7 +45,8 @@ current_statuses as (
         monitor,
         max(status) filter (where family = 'service_health') as service_health_status,
         max(status) filter (where family = 'data_quality') as data_quality_status,
-        max(status) filter (where family = 'model_performance') as model_performance_status,
+        max(status) filter (where family = 'model_performance')
+            as model_performance_status,
         max(status) filter (where family = 'drift') as drift_status,
         max(severity) as severity,
         string_agg(
@@ -69,12 +73,17 @@ described as (
         ledger.first_predicted_at,
         ledger.last_predicted_at,
         ledger.last_loaded_at,
-        {{ seconds_between('ledger.last_predicted_at', 'now()') }} as seconds_since_last_prediction,
+        {{ seconds_between('ledger.last_predicted_at', 'now()') }}
+            as seconds_since_last_prediction,
         coalesce(ledger.prediction_count, 0) as prediction_count,
-        coalesce(current_statuses.service_health_status, 'not_computable') as service_health_status,
-        coalesce(current_statuses.data_quality_status, 'not_computable') as data_quality_status,
-        coalesce(current_statuses.model_performance_status, 'not_computable') as model_performance_status,
-        coalesce(current_statuses.drift_status, 'not_computable') as drift_status,
+        coalesce(current_statuses.service_health_status, 'not_computable')
+            as service_health_status,
+        coalesce(current_statuses.data_quality_status, 'not_computable')
+            as data_quality_status,
+        coalesce(current_statuses.model_performance_status, 'not_computable')
+            as model_performance_status,
+        coalesce(current_statuses.drift_status, 'not_computable')
+            as drift_status,
         case current_statuses.severity
             when 3 then 'critical'
             when 2 then 'warning'

@@ -3,7 +3,14 @@
         meta={'family': 'traffic'},
         indexes=[
             {
-                'columns': ['monitor', 'grain', 'window_start', 'model_version', 'segment', 'segment_value'],
+                'columns': [
+                    'monitor',
+                    'grain',
+                    'window_start',
+                    'model_version',
+                    'segment',
+                    'segment_value',
+                ],
                 'unique': true,
             },
             {'columns': ['grain', 'window_start']},
@@ -20,9 +27,18 @@ monitors as (
 ),
 
 rolled_up_traffic as (
+
     {{ rolled_up(ref('int_traffic_stats'), 'traffic', [
-        'segment', 'segment_value', 'request_count', 'known_count', 'error_count', 'latency_count', 'latency_sum_ms', 'slow_count',
+        'segment',
+        'segment_value',
+        'request_count',
+        'known_count',
+        'error_count',
+        'latency_count',
+        'latency_sum_ms',
+        'slow_count',
     ]) }}
+
 ),
 
 traffic as (
@@ -44,12 +60,21 @@ traffic as (
 
     from rolled_up_traffic
 
-    group by monitor, model_version, segment, segment_value, grain, window_start, window_end
+    group by
+        monitor,
+        model_version,
+        segment,
+        segment_value,
+        grain,
+        window_start,
+        window_end
 
 ),
 
 rolled_up_buckets as (
+
     {{ rolled_up(ref('int_latency_buckets'), 'traffic', ['bucket', 'bucket_count']) }}
+
 ),
 
 buckets as (
@@ -68,7 +93,11 @@ buckets as (
 
 ),
 
-{{ sketch_quantiles('buckets', ['monitor', 'model_version', 'grain', 'window_start'], {'p50': 0.5, 'p95': 0.95, 'p99': 0.99}) }}
+{{ sketch_quantiles(
+    'buckets',
+    ['monitor', 'model_version', 'grain', 'window_start'],
+    {'p50': 0.5, 'p95': 0.95, 'p99': 0.99}
+) }}
 
 rates as (
 
@@ -83,15 +112,23 @@ rates as (
         traffic.request_count::bigint as request_count,
         traffic.error_count::bigint as error_count,
         traffic.error_count::double precision / traffic.request_count as error_rate,
-        1 - traffic.error_count::double precision / traffic.request_count as availability,
-        traffic.request_count / {{ seconds_between('traffic.window_start', 'traffic.window_end') }} as requests_per_second,
+        1 - traffic.error_count::double precision / traffic.request_count
+            as availability,
+        traffic.request_count
+        / {{ seconds_between('traffic.window_start', 'traffic.window_end') }}
+            as requests_per_second,
         traffic.latency_sum_ms / nullif(traffic.latency_count, 0) as latency_mean_ms,
         case when traffic.segment = 'all' then quantiles.p50 end as latency_p50_ms,
         case when traffic.segment = 'all' then quantiles.p95 end as latency_p95_ms,
         case when traffic.segment = 'all' then quantiles.p99 end as latency_p99_ms,
-        traffic.slow_count::double precision / nullif(traffic.latency_count, 0) as slow_rate,
-        {{ wilson_lower('traffic.error_count', 'traffic.request_count') }} as error_rate_lower,
-        {{ wilson_lower('traffic.slow_count', 'traffic.latency_count') }} as slow_rate_lower,
+        traffic.slow_count::double precision / nullif(traffic.latency_count, 0)
+            as slow_rate,
+        {{ wilson_lower(
+            'traffic.error_count', 'traffic.request_count'
+        ) | indent(8) }} as error_rate_lower,
+        {{ wilson_lower(
+            'traffic.slow_count', 'traffic.latency_count'
+        ) | indent(8) }} as slow_rate_lower,
         traffic.known_count,
         traffic.latency_count,
         {%- for name, budget in {
@@ -100,7 +137,8 @@ rates as (
         }.items() %}
         -- Five and twenty budgets; for a generous one, half way from it to everything.
         least(5 * ({{ budget }}), (1 + {{ budget }}) / 2) as {{ name }}_warning,
-        least(20 * ({{ budget }}), (1 + {{ budget }}) / 2) as {{ name }}_critical{{ ',' if not loop.last }}
+        least(20 * ({{ budget }}), (1 + {{ budget }}) / 2)
+            as {{ name }}_critical{{ ',' if not loop.last }}
         {%- endfor %}
 
     from traffic
@@ -117,8 +155,8 @@ rates as (
 
 ),
 
--- A rate counts as above the budget once the lower end of its interval is: one failure in
--- a quiet hour is no outage.
+-- A rate counts as above the budget once the lower end of its interval is: one failure
+-- in a quiet hour is no outage.
 judged as (
 
     select
@@ -141,8 +179,14 @@ judged as (
         slow_rate,
         case
             when known_count = 0 and latency_count = 0 then 'not_computable'
-            when error_rate_lower > error_critical or slow_rate_lower > slow_critical then 'critical'
-            when error_rate_lower > error_warning or slow_rate_lower > slow_warning then 'warning'
+            when
+                error_rate_lower > error_critical
+                or slow_rate_lower > slow_critical
+                then 'critical'
+            when
+                error_rate_lower > error_warning
+                or slow_rate_lower > slow_warning
+                then 'warning'
             else 'ok'
         end as status,
         case

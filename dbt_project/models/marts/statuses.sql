@@ -79,8 +79,8 @@ severities as (
 
 ),
 
--- A window is as bad as its worst column. One that could not be computed is no pass, but
--- it does not hide a column that could.
+-- A window is as bad as its worst column. One that could not be computed is no pass,
+-- but it does not hide a column that could.
 worst as (
 
     select
@@ -93,7 +93,10 @@ worst as (
         max(severity) as severity,
         count(*) filter (where severity >= 2) as flagged_count,
         (
-            array_agg(coalesce(column_name || ': ', '') || reason order by severity desc, column_name)
+            array_agg(
+                coalesce(column_name || ': ', '') || reason
+                order by severity desc, column_name
+            )
             filter (where reason is not null)
         )[1] as first_reason
 
@@ -121,7 +124,8 @@ statuses as (
         severity,
         case
             when severity = 1 then null
-            when flagged_count > 1 then first_reason || ', and ' || (flagged_count - 1) || ' more'
+            when flagged_count > 1
+                then first_reason || ', and ' || (flagged_count - 1) || ' more'
             else first_reason
         end as reason
 
