@@ -25,7 +25,8 @@ end
 {#- The square of a usable number, without underflow. -#}
 {% macro squared(value) -%}
 case
-    when abs({{ value }}) > 1e-100 then power({{ value }}, 2)
+    when abs({{ value }}) > 1e-100
+        then power({{ value }}, 2)
     else 0
 end
 {%- endmacro %}

@@ -9,7 +9,7 @@
 -#}
 {% macro stale_scope(monitor, family) %}
     {#- Named before any condition, so that dbt sees the dependency when it parses. -#}
-    {% set refresh_windows = ref('int_refresh_windows') %}
+    {% do ref('int_refresh_windows') %}
     {% if not execute or not is_incremental() or refreshes_baseline(monitor, family) %}
         {{ return(none) }}
     {% endif %}

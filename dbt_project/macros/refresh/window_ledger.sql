@@ -10,7 +10,6 @@
 (
     select
         null::text as monitor,
-        null::text as grain,
         null::timestamptz as window_start,
         null::bigint as prediction_count,
         null::timestamptz as prediction_loaded_at,

@@ -13,7 +13,7 @@ monitors as (
     {%- if not loop.first %}
 
     union all
-    {% endif %}
+{% endif %}
     select
         '{{ monitor.name }}' as monitor,
         '{{ monitor.task }}' as task,
