@@ -45,8 +45,15 @@ def up(
 
 def down() -> None:
     """Stop the embedded Postgres; its data stays."""
-    stopped = warehouse.stop(warehouse.home(os.environ))
-    print("Stopped." if stopped else "The embedded Postgres was not running.")
+    settings = warehouse.settings(os.environ)
+    if not settings.is_embedded:
+        print(f"The warehouse is chosen by {settings.source}; nothing to stop.")
+        return
+    home = warehouse.home(os.environ)
+    if warehouse.stop(home):
+        print(f"Stopped the embedded Postgres of {home}.")
+    else:
+        print(f"The embedded Postgres of {home} was not running.")
 
 
 def status() -> None:

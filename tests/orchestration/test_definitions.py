@@ -120,7 +120,7 @@ def test_raw_tables_are_only_watched_in_a_warehouse_of_ones_own(
 
     two_days.execute("create schema raw")
     two_days.execute("create table raw.loads (load_id int)")
-    watched = raw._observed()
+    watched = raw._observed(raw._LOG)
 
     assert not watched.is_materializable
     job = dg.define_asset_job("watch", dg.AssetSelection.assets(["raw", "loads"]))
@@ -130,6 +130,22 @@ def test_raw_tables_are_only_watched_in_a_warehouse_of_ones_own(
     assert observation.asset_key == dg.AssetKey(["raw", "loads"])
     metadata = observation.asset_observation_data.asset_observation.metadata
     assert metadata["estimated_row_count"].value == 0
+
+
+def test_sources_of_ones_own_are_watched_beside_the_simulated_log() -> None:
+    from orchestration.defs.ingestion import raw
+
+    own = dg.AssetKey(["shop", "orders"])
+    source = {
+        "description": "", "source_name": "shop", "schema": "shop",
+        "identifier": "orders",
+    }  # fmt: skip
+    simulated, watched = raw._simulated(), raw._observed({own: source})
+
+    assert {key.path[0] for key in simulated.keys} == {"raw"}
+    job = dg.define_asset_job("demo", dg.AssetSelection.groups("raw"))
+    definitions = dg.Definitions(assets=[simulated, watched], jobs=[job])
+    assert definitions.resolve_job_def("demo").name == "demo"
 
 
 def test_the_code_location_loads_without_evidently_or_scikit_learn() -> None:

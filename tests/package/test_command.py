@@ -74,7 +74,7 @@ def test_a_warehouse_goes_up_and_down(driftline: Driftline, home: Path) -> None:
 
     assert "already running" in driftline("up", **place).stdout
     assert driftline("status", **place).returncode == 0
-    assert driftline("down", **place).stdout == "Stopped.\n"
+    assert driftline("down", **place).stdout.startswith("Stopped")
     assert "was not running" in driftline("down", **place).stdout
 
     stopped = driftline("status", **place)

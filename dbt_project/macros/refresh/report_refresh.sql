@@ -14,6 +14,16 @@
         ) %}
         {{ return('') }}
     {% endif %}
+    {#- Of a warning, dbt says only how many rows there are. -#}
+    {% for result in results
+        if result.status == 'warn' and result.node.name.startswith('assert_') %}
+        {% for row in run_query(result.node.compiled_code) %}
+            {% do log(
+                "Driftline: " ~ result.node.name ~ ": " ~ row.values() | join(', '),
+                info=true
+            ) %}
+        {% endfor %}
+    {% endfor %}
     {% set stale = run_query(
         "select monitor, reason, count(*) as window_count from " ~ stale_windows
         ~ " where invocation_id = '" ~ invocation_id ~ "'"

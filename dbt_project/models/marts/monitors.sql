@@ -23,14 +23,17 @@ ledger as (
 
 ),
 
--- What each family says of its newest day over all versions.
+-- What each family says of its newest day over all versions: of performance, the newest
+-- with labels enough, since the first few of a new day say nothing yet.
 newest as (
 
     select
         *,
         row_number() over (
             partition by monitor, family
-            order by window_start desc
+            order by
+                family = 'model_performance' and status = 'not_computable',
+                window_start desc
         ) as place
 
     from {{ ref('statuses') }}
@@ -49,6 +52,7 @@ current_statuses as (
             as model_performance_status,
         max(status) filter (where family = 'drift') as drift_status,
         max(severity) as severity,
+        count(*) filter (where severity > 0) as computed_count,
         string_agg(
             family || ' ' || status || coalesce(' (' || reason || ')', ''), '; '
             order by severity desc, family
@@ -84,10 +88,11 @@ described as (
             as model_performance_status,
         coalesce(current_statuses.drift_status, 'not_computable')
             as drift_status,
-        case current_statuses.severity
-            when 3 then 'critical'
-            when 2 then 'warning'
-            when 1 then 'ok'
+        -- A family that could not be computed is no pass.
+        case
+            when current_statuses.severity = 3 then 'critical'
+            when current_statuses.severity = 2 then 'warning'
+            when current_statuses.computed_count = 4 then 'ok'
             else 'not_computable'
         end as status,
         current_statuses.reason,

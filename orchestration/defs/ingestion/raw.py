@@ -52,7 +52,12 @@ class SimulationConfig(dg.Config):
     )
 
 
-def _specs() -> list[dg.AssetSpec]:
+# The simulator fills the tables of the prediction log, and no other source.
+_LOG = {key: each for key, each in _SOURCES.items() if each["source_name"] == "raw"}
+_OTHERS = {key: each for key, each in _SOURCES.items() if key not in _LOG}
+
+
+def _specs(sources: Mapping[dg.AssetKey, Mapping[str, Any]]) -> list[dg.AssetSpec]:
     # In a list of the module, Dagster would find them a second time.
     return [
         dg.AssetSpec(
@@ -61,12 +66,12 @@ def _specs() -> list[dg.AssetSpec]:
             group_name=source["source_name"],
             kinds={"postgres"},
         )
-        for key, source in sorted(_SOURCES.items())
+        for key, source in sorted(sources.items())
     ]
 
 
 def _simulated() -> dg.AssetsDefinition:
-    @dg.multi_asset(name="simulated_traffic", specs=_specs())
+    @dg.multi_asset(name="simulated_traffic", specs=_specs(_LOG))
     def simulated_traffic(
         context: dg.AssetExecutionContext, config: SimulationConfig
     ) -> Iterator[dg.MaterializeResult]:  # type: ignore[type-arg]
@@ -91,7 +96,7 @@ def _simulated() -> dg.AssetsDefinition:
                 now=datetime.now(UTC),
             )
         context.log.info(f"Served {result.served_from} to {result.served_until}.")
-        for key, source in sorted(_SOURCES.items()):
+        for key, source in sorted(_LOG.items()):
             counts = result.counts.get(source["identifier"])
             yield dg.MaterializeResult(
                 key,
@@ -108,9 +113,11 @@ def _simulated() -> dg.AssetsDefinition:
     return simulated_traffic
 
 
-def _observed() -> dg.AssetsDefinition:
+def _observed(
+    sources: Mapping[dg.AssetKey, Mapping[str, Any]],
+) -> dg.AssetsDefinition:
     @dg.multi_observable_source_asset(  # type: ignore[untyped-decorator]
-        name="raw_tables", specs=_specs(), can_subset=True
+        name="raw_tables", specs=_specs(sources), can_subset=True
     )
     def raw_tables(
         context: dg.AssetExecutionContext,
@@ -119,7 +126,7 @@ def _observed() -> dg.AssetsDefinition:
         settings = warehouse.settings(os.environ)
         with warehouse.connect(settings, autocommit=True) as connection:
             for key in sorted(context.selected_asset_keys):
-                source = _SOURCES[key]
+                source = sources[key]
                 row = connection.execute(
                     _ACTIVITY, [f'"{source["schema"]}"."{source["identifier"]}"']
                 ).fetchone()
@@ -134,4 +141,7 @@ def _observed() -> dg.AssetsDefinition:
     return assets
 
 
-raw_assets = _simulated() if IS_SIMULATED else _observed()
+if IS_SIMULATED:
+    simulated_assets = _simulated()
+if observed := _OTHERS if IS_SIMULATED else _SOURCES:
+    observed_assets = _observed(observed)

@@ -1,8 +1,8 @@
-"""``driftline demo``: from real flights to monitored models, told as it happens."""
+"""``driftline monitor`` and ``demo``: the pipeline, told as it happens."""
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -42,8 +42,9 @@ _out = Console(highlight=False)
 
 
 def register(app: typer.Typer) -> None:
-    """Add this command to the application."""
-    app.command(rich_help_panel="Pipeline")(demo)
+    """Add these commands to the application."""
+    for command in (monitor, demo):
+        app.command(rich_help_panel="Pipeline")(command)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +52,21 @@ class _Step:
     name: str
     seconds: float
     outcome: str
+
+
+def monitor(
+    reconcile: Annotated[
+        bool,
+        typer.Option(help="Compare all counts with the log: finds retracted rows."),
+    ] = False,
+) -> None:
+    """Bring the marts up to date: dbt, Evidently on the days that changed, dbt."""
+    settings = warehouse.settings(os.environ)
+    steps: list[_Step] = []
+    _monitor(settings, variables={"reconcile": reconcile}, steps=steps)
+    with warehouse.connect(settings) as connection:
+        _print_statuses(read_statuses(connection))
+    _print_steps(steps, sum(step.seconds for step in steps))
 
 
 def demo(
@@ -75,7 +91,7 @@ def demo(
         told(f"{settings.dbname} on {settings.host}")
 
     _simulate(settings, weeks=weeks, seed=seed, steps=steps)
-    _monitor(settings, steps=steps)
+    _monitor(settings, variables={}, steps=steps)
 
     with warehouse.connect(settings) as connection:
         statuses = read_statuses(connection)
@@ -114,7 +130,12 @@ def _simulate(
         told(f"{loaded:,} new rows, {rate:,.0f} rows per second of loading")
 
 
-def _monitor(settings: ConnectionSettings, *, steps: list[_Step]) -> None:
+def _monitor(
+    settings: ConnectionSettings,
+    *,
+    variables: Mapping[str, object],
+    steps: list[_Step],
+) -> None:
     from orchestration.pipeline import Progress as PipelineProgress
     from orchestration.pipeline import run_monitor
 
@@ -137,7 +158,7 @@ def _monitor(settings: ConnectionSettings, *, steps: list[_Step]) -> None:
                 current, began = progress.step, time.perf_counter()
             advance(progress.done, progress.total, names[progress.step])
 
-        run = run_monitor(settings, progress=follow)
+        run = run_monitor(settings, variables=variables, progress=follow)
         if current is not None:
             _note(steps, names[current], began, "")
 
