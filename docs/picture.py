@@ -1,6 +1,6 @@
 """Draws the README's picture from the marts of a demo.
 
-python docs/picture.py PAGE.html && chromium --headless --window-size=1420,1180 \
+python docs/picture.py PAGE.html && chromium --headless --hide-scrollbars --window-size=1420,1180 \
     --screenshot=docs/images/marts.png PAGE.html
 """
 
