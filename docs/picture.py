@@ -1,7 +1,7 @@
 """Draws the README's picture from the marts of a demo.
 
-python docs/picture.py PAGE.html && chromium --headless --hide-scrollbars --window-size=1420,1180 \
-    --screenshot=docs/images/marts.png PAGE.html
+python docs/picture.py PAGE.html && chromium --headless --hide-scrollbars \
+    --window-size=1420,1180 --screenshot=docs/images/marts.png PAGE.html
 """
 
 import os

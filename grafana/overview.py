@@ -222,7 +222,8 @@ def _history() -> statetimeline.Panel:
         f"""
         select
             window_start as "time",
-            monitor || ', ' || replace(replace(family, 'model_', ''), '_', ' ') as metric,
+            monitor || ', '
+                || replace(replace(family, 'model_', ''), '_', ' ') as metric,
             {style.status_code("status")} as code
         from marts.statuses
         where {_OWNED}
