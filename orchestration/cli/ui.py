@@ -1,6 +1,7 @@
 """``driftline ui``: Dagster's user interface."""
 
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -51,6 +52,9 @@ def ui(
     # Where pyproject.toml tells Dagster what to load.
     os.chdir(_CHECKOUT)
     print(f"Dagster at http://{_HOST}:{chosen} (Ctrl-C stops it)", flush=True)
+    # A shell starts background jobs with SIGINT ignored, which an exec passes on:
+    # Dagster would stop its webserver, and wait for the rest for ever.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     # In our place, so that Ctrl-C and signals reach it alone.
     os.execve(dagster, arguments, environment)
 
