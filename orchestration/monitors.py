@@ -128,7 +128,8 @@ def _baseline(
     relations: Mapping[str, Relation],
 ) -> BaselineSource:
     if isinstance(baseline, Mapping):
-        keys = set(baseline)
+        # Whether versions share it does not matter here: all are compared together.
+        keys = set(baseline) - {"versions"}
         if keys == {"relation"}:
             relation = _relation(
                 name, "baseline.relation", baseline["relation"], relations

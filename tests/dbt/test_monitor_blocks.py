@@ -131,9 +131,34 @@ WRONG: list[tuple[str, object, str]] = [
     ("baseline", {"first": "two weeks"}, "give {relation: …}"),
     ("baseline", {"first": "0 days"}, "give {relation: …}"),
     ("baseline", {"first": "3 days'"}, "give {relation: …}"),
+    ("baseline", {"first": "3 days", "versions": "all"}, "use own"),
+    ("column_segments", "carrier", "write it as [origin]"),
+    ("column_segments", ["distance"], "some of carrier, carrier x distance"),
+    ("fairness", ["carrier", "carrier"], "remove one of them"),
+    ("freshness", "soon", "use a span such as 30 minutes"),
+    ("freshness", 2, "use a span such as 30 minutes"),
+    ("drift", ["psi"], "write it as {methods: [psi, ks]"),
+    ("drift", {"method": "psi"}, "use methods, compared_to, alpha"),
+    ("drift", {"methods": "psi"}, "write it as [psi, jensen_shannon]"),
+    ("drift", {"methods": []}, "write it as [psi, jensen_shannon]"),
+    ("drift", {"methods": ["psi", "psi"]}, "remove one of them"),
+    ("drift", {"methods": ["kl"]}, "use some of psi, jensen_shannon"),
+    ("drift", {"compared_to": ["yesterday"]}, "use some of baseline, previous"),
+    ("drift", {"alpha": 5}, "use a share between 0 and 1"),
+    ("drift", {"thresholds": {"kl": [0.1, 0.2]}}, "use some of psi"),
+    ("drift", {"thresholds": {"psi": 0.1}}, "warning first"),
+    ("drift", {"thresholds": {"psi": [0.3, 0.1]}}, "warning first"),
+    ("drift", {"thresholds": {"psi": ["0.1", "0.2"]}}, "warning first"),
+    ("drift", {"columns": ["distance"]}, "write it as {columns"),
+    ("drift", {"columns": {"altitude": {}}}, "the columns are distance, carrier"),
+    ("drift", {"columns": {"distance": ["ks"]}}, "write it as {methods"),
+    ("drift", {"columns": {"distance": {"method": "ks"}}}, "use methods and thr"),
+    ("drift", {"columns": {"carrier": {"methods": ["ks"]}}}, "for numerical columns"),
     ("windows", "hour", "write it as {traffic: hour"),
     ("windows", {"drift": "day"}, "use traffic and columns"),
-    ("windows", {"columns": "week"}, "use hour or day"),
+    ("windows", {"columns": "week"}, "use one of hour, day"),
+    ("windows", {"columns": "15 minutes"}, "use one of hour, day"),
+    ("windows", {"traffic": "10 minutes"}, "use one of 5 minutes, 15 minutes, hour"),
     ("windows", {"traffic": "day", "columns": "hour"}, "make traffic as short"),
     ("slo", 0.99, "write it as {availability"),
     ("slo", {"latency": 250}, "use availability, latency_ms and latency_target"),
@@ -203,13 +228,31 @@ def test_a_good_block_passes_and_needs_only_what_has_no_default(
 ) -> None:
     optional = ("segments", "windows", "slo", "labels", "owner", "minimum_sample")
     shortest = block(name="shortest", **dict.fromkeys(optional, REMOVED))
-    range_of_days = {"from": "2026-01-31", "to": "2028-02-29"}
+    range_of_days = {
+        "from": "2026-01-31",
+        "to": "2028-02-29",
+        "versions": "shared",
+    }
     longest = block(
         name="x" * 40,
         baseline=range_of_days,
         positive_class="",
         features={name: "categorical" for name in ("x" * 63, "select", "_")},
         segments=["select x _"],
+        column_segments=["select x _"],
+        fairness=["select x _"],
+        windows={"traffic": "5 minutes", "columns": "hour"},
+        freshness="90 minutes",
+        drift={
+            "methods": ["hellinger", "psi"],
+            "compared_to": ["last_week"],
+            "alpha": 0.01,
+            "thresholds": {"psi": [0.2, 0.2]},
+            "columns": {
+                "_": {"methods": ["chi_squared"]},
+                "score": {"methods": ["ks"], "thresholds": {"ks": [1, 2.5]}},
+            },
+        },
     )
 
     check([shortest, longest])

@@ -29,13 +29,9 @@ from tests.dbt.prediction_log import (
     insert_labels,
     insert_predictions,
 )
-from tests.dbt.recomputed import (
-    MARTS,
-    Between,
-    differences,
-    recompute,
-    shares_by_bin,
-)
+from tests.dbt.recomputed import MARTS, differences, recompute
+from tests.dbt.recomputed.drift import shares_by_bin
+from tests.dbt.recomputed.rows import Between
 
 Blocks = list[dict[str, Any]]
 

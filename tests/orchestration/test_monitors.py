@@ -56,7 +56,7 @@ def test_a_baseline_can_be_a_stretch_of_the_predictions() -> None:
         parse_monitors([BLOCK | {"baseline": baseline}], RELATIONS)[0].baseline
         for baseline in (
             {"from": "2026-01-01", "to": "2026-02-01"},
-            {"first": "14 days"},
+            {"first": "14 days", "versions": "shared"},
         )
     )
 

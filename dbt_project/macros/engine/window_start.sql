@@ -1,10 +1,29 @@
-{#- Start of the UTC window of that grain (hour, day) which holds a timestamp. -#}
+{#-
+    The windows that statistics are kept in, by name, with their seconds, shortest first.
+    Each divides the next, and all begin with a Monday in UTC.
+-#}
+{% macro grains() %}
+    {{ return({
+        '5 minutes': 300,
+        '15 minutes': 900,
+        'hour': 3600,
+        'day': 86400,
+        'week': 604800,
+    }) }}
+{% endmacro %}
+
+
+{#- Start of the UTC window of that grain which holds a timestamp. -#}
 {% macro window_start(timestamp, grain) %}
     {{- return(adapter.dispatch('window_start', 'driftline')(timestamp, grain)) -}}
 {% endmacro %}
 
 {% macro default__window_start(timestamp, grain) -%}
-    date_bin('1 {{ grain }}', {{ timestamp }}, timestamptz '1970-01-01 00:00:00+00')
+    date_bin(
+        {{ window_length(grain) }},
+        {{ timestamp }},
+        timestamptz '1970-01-05 00:00:00+00'
+    )
 {%- endmacro %}
 
 
@@ -13,9 +32,46 @@
     {{- return(adapter.dispatch('window_end', 'driftline')(window_start, grain)) -}}
 {% endmacro %}
 
-{#-
-    Hours, not days: a day of a session in another time zone may have 23 or 25 of them.
--#}
 {% macro default__window_end(window_start, grain) -%}
-    {{ window_start }} + interval '{{ {"hour": 1, "day": 24}[grain] }} hours'
+    {{ window_start }} + {{ window_length(grain) }}
 {%- endmacro %}
+
+
+{#-
+    Length of a window as an interval of hours or minutes, not days: a day of a session
+    in another time zone may have 23 or 25 hours.
+-#}
+{% macro window_length(grain) -%}
+    {%- set seconds = grains()[grain] -%}
+    {%- if seconds < 3600 -%}
+interval '{{ seconds // 60 }} minutes'
+    {%- else -%}
+interval '{{ seconds // 3600 }} hours'
+    {%- endif -%}
+{%- endmacro %}
+
+
+{#-
+    The finest windows in which a monitor keeps the statistics of a family: its traffic
+    grain or its column grain.
+-#}
+{% macro finest_grain(monitor, family) %}
+    {{ return(
+        monitor.windows.traffic if family in ['traffic', 'ledger']
+        else monitor.windows.columns
+    ) }}
+{% endmacro %}
+
+
+{#-
+    The grains that a family is shown in: the finest of any monitor, and all that are
+    longer.
+-#}
+{% macro grains_of_family(family) %}
+    {% set names = grains() | list %}
+    {% set places = [] %}
+    {% for monitor in monitors() %}
+        {% do places.append(names.index(finest_grain(monitor, family))) %}
+    {% endfor %}
+    {{ return(names[places | min:]) }}
+{% endmacro %}

@@ -25,7 +25,8 @@
 
     {% set known_keys = [
         'name', 'predictions', 'task', 'positive_class', 'features', 'segments',
-        'baseline', 'windows', 'slo', 'labels', 'owner', 'minimum_sample',
+        'column_segments', 'fairness', 'baseline', 'windows', 'slo', 'freshness',
+        'labels', 'drift', 'owner', 'minimum_sample',
     ] %}
     {% for key in block if key not in known_keys %}
         {% do wrong_monitor(name, key, 'is no key of a monitor block',
@@ -72,6 +73,8 @@
         {% do columns.append({'name': 'score', 'role': 'score', 'kind': 'numerical'}) %}
     {% endif %}
 
+    {% set actual = {'name': 'actual', 'role': 'actual', 'kind': prediction_kind} %}
+
     {% set minimum_sample = block.get('minimum_sample', 50) %}
     {% if minimum_sample is not integer or minimum_sample is boolean
         or minimum_sample < 1 %}
@@ -86,6 +89,9 @@
             'name the team or person in quotes') %}
     {% endif %}
 
+    {% set segments =
+        monitor_segments(name, block.get('segments', []), feature_names) %}
+
     {{ return({
         'name': name,
         'predictions': predictions,
@@ -93,12 +99,22 @@
         'positive_class': positive_class,
         'features': features,
         'columns': columns,
-        'actual': {'name': 'actual', 'role': 'actual', 'kind': prediction_kind},
-        'segments': monitor_segments(name, block.get('segments', []), feature_names),
+        'actual': actual,
+        'segments': segments,
+        'column_segments': chosen_segments(
+            name, 'column_segments', block.get('column_segments', []), segments
+        ),
+        'fairness': chosen_segments(
+            name, 'fairness', block.get('fairness', []), segments
+        ),
         'baseline': monitor_baseline(name, block.get('baseline'), identifier),
         'windows': monitor_windows(name, block.get('windows', {})),
         'slo': monitor_slo(name, block.get('slo', {})),
+        'freshness': monitor_freshness(name, block.get('freshness')),
         'labels': monitor_labels(name, block.get('labels', {})),
+        'drift': monitor_drift(
+            name, block.get('drift', {}), columns + [actual]
+        ),
         'owner': owner,
         'minimum_sample': minimum_sample,
     }) }}
@@ -114,7 +130,7 @@
     {% set contract_columns = [
         'prediction_id', 'model_version', 'predicted_at', 'loaded_at', 'prediction',
         'score', 'actual', 'labelled_at', 'label_loaded_at', 'latency_ms',
-        'status_code', 'is_error',
+        'status_code', 'is_error', 'missing_features', 'unknown_features',
     ] %}
     {% set checked = [] %}
     {% for feature, kind in features.items() %}
@@ -164,13 +180,46 @@
 {% endmacro %}
 
 
+{#- Some of the monitor's segments, by name. -#}
+{% macro chosen_segments(name, key, chosen, segments) %}
+    {% set names = segments | map(attribute='name') | list %}
+    {% if chosen is string or chosen is mapping or chosen is not iterable %}
+        {% do wrong_monitor(name, key, 'is no list', 'write it as [origin]') %}
+    {% endif %}
+    {% for segment in chosen %}
+        {% if segment not in names %}
+            {% do wrong_monitor(name, key,
+                "'" ~ segment ~ "' is none of the segments",
+                'use some of ' ~ names | join(', ') if names
+                else 'list it under segments first') %}
+        {% elif loop.index0 != chosen.index(segment) %}
+            {% do wrong_monitor(name, key, "'" ~ segment ~ "' is listed twice",
+                'remove one of them') %}
+        {% endif %}
+    {% endfor %}
+    {{ return(segments | selectattr('name', 'in', chosen) | list) }}
+{% endmacro %}
+
+
 {% macro monitor_baseline(name, baseline, identifier) %}
     {% set remedy =
         'give {relation: …}, {from: 2026-01-01, to: 2026-02-01} or {first: 14 days}' %}
     {% if baseline is not mapping %}
         {% do wrong_monitor(name, 'baseline', 'is missing', remedy) %}
     {% endif %}
-    {% set keys = baseline.keys() | sort | list %}
+    {% set versions = baseline.get('versions', 'own') %}
+    {% if versions not in ['own', 'shared'] %}
+        {% do wrong_monitor(name, 'baseline', "versions is '" ~ versions ~ "'",
+            'use own, to compare each version with its own rows where it has some,'
+            ~ ' or shared, to compare all with the same rows') %}
+    {% endif %}
+    {% set rows = monitor_baseline_rows(name, baseline, identifier, remedy) %}
+    {{ return(dict(rows, versions=versions)) }}
+{% endmacro %}
+
+
+{% macro monitor_baseline_rows(name, baseline, identifier, remedy) %}
+    {% set keys = baseline.keys() | reject('equalto', 'versions') | sort | list %}
     {% if keys == ['relation'] %}
         {% if not modules.re.fullmatch(identifier, baseline.relation | string) %}
             {% do wrong_monitor(name, 'baseline',
@@ -212,6 +261,10 @@
 
 {% macro monitor_windows(name, windows) %}
     {% set completed = {'traffic': 'hour', 'columns': 'day'} %}
+    {% set allowed = {
+        'traffic': ['5 minutes', '15 minutes', 'hour', 'day'],
+        'columns': ['hour', 'day'],
+    } %}
     {% if windows is not mapping %}
         {% do wrong_monitor(name, 'windows', 'is no mapping',
             'write it as {traffic: hour, columns: day}') %}
@@ -220,9 +273,10 @@
         {% if family not in completed %}
             {% do wrong_monitor(name, 'windows', "'" ~ family ~ "' is no family",
                 'use traffic and columns') %}
-        {% elif grain not in ['hour', 'day'] %}
-            {% do wrong_monitor(name, 'windows', "'" ~ grain ~ "' is no window",
-                'use hour or day') %}
+        {% elif grain not in allowed[family] %}
+            {% do wrong_monitor(name, 'windows',
+                "'" ~ grain ~ "' is no window for " ~ family,
+                'use one of ' ~ allowed[family] | join(', ')) %}
         {% endif %}
         {% do completed.update({family: grain}) %}
     {% endfor %}
@@ -269,7 +323,7 @@
     {% for key, value in labels.items() %}
         {% set span = value | string %}
         {% if key != 'expected_within'
-            or not modules.re.fullmatch('[0-9]{1,5} (minute|hour|day)s?', span) %}
+            or not is_time_span(span) %}
             {% do wrong_monitor(name, 'labels',
                 "'" ~ key ~ ': ' ~ value ~ "' is unknown",
                 'use expected_within with a span such as 6 hours or 2 days') %}
@@ -277,4 +331,19 @@
         {% do completed.update({key: span}) %}
     {% endfor %}
     {{ return(completed) }}
+{% endmacro %}
+
+
+{#- How old the newest prediction may be; none to judge it by the usual traffic. -#}
+{% macro monitor_freshness(name, freshness) %}
+    {% if freshness is not none and not is_time_span(freshness | string) %}
+        {% do wrong_monitor(name, 'freshness', "'" ~ freshness ~ "' is no span of time",
+            'use a span such as 30 minutes, 2 hours or 1 day') %}
+    {% endif %}
+    {{ return(freshness) }}
+{% endmacro %}
+
+
+{% macro is_time_span(text) %}
+    {{ return(modules.re.fullmatch('[0-9]{1,5} (minute|hour|day)s?', text)) }}
 {% endmacro %}

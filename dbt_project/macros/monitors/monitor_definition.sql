@@ -4,9 +4,9 @@
     `statistics_version` when a formula changes.
 -#}
 {% macro monitor_definition(monitor) %}
-    {% set statistics_version = 2 %}
+    {% set statistics_version = 3 %}
     {% set decisive = {'statistics_version': statistics_version} %}
-    {% set indecisive = ['owner', 'labels', 'columns', 'actual'] %}
+    {% set indecisive = ['owner', 'labels', 'freshness', 'columns', 'actual'] %}
     {% for key, value in monitor.items() if key not in indecisive %}
         {% do decisive.update({key: value}) %}
     {% endfor %}
@@ -16,10 +16,12 @@
 
 {#- The baseline in words, for people. -#}
 {% macro baseline_description(monitor) %}
+    {% set suffix =
+        ', shared by all versions' if monitor.baseline.versions == 'shared' else '' %}
     {% if monitor.baseline.relation %}
-        {{ return('relation ' ~ monitor.baseline.relation) }}
+        {{ return('relation ' ~ monitor.baseline.relation ~ suffix) }}
     {% elif monitor.baseline.first %}
-        {{ return('first ' ~ monitor.baseline.first) }}
+        {{ return('first ' ~ monitor.baseline.first ~ suffix) }}
     {% endif %}
-    {{ return(monitor.baseline.from ~ ' to ' ~ monitor.baseline.to) }}
+    {{ return(monitor.baseline.from ~ ' to ' ~ monitor.baseline.to ~ suffix) }}
 {% endmacro %}

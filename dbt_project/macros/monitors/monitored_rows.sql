@@ -5,12 +5,11 @@
     columns asked for, a list of {name, expression}.
 -#}
 {% macro monitored_rows(monitor, family, columns, include_baseline=false) -%}
-    {%- set grain =
-        monitor.windows.traffic if family == 'traffic' else monitor.windows.columns -%}
+    {%- set grain = finest_grain(monitor, family) -%}
     {%- set scope = stale_scope(monitor, family) -%}
     select
         '{{ grain }}' as grain,
-        {{ window_start('predicted_at', grain) }} as window_start,
+        {{ window_start('predicted_at', grain) | indent(8) }} as window_start,
         {{ version_key() | indent(8) }} as model_version
         {%- for column in columns %},
         {{ column.expression }} as {{ column.name }}
@@ -27,7 +26,7 @@
     select
         'baseline' as grain,
         {{ baseline_window() }} as window_start,
-        {{ version_key() | indent(8) }} as model_version
+        {{ baseline_version_key(monitor) | indent(8) }} as model_version
         {%- for column in columns %},
         {{ column.expression }} as {{ column.name }}
         {%- endfor %}
@@ -50,6 +49,19 @@ end
 {%- endmacro %}
 
 
+{#-
+    The key under which a baseline row is kept: that of its version or, of a baseline
+    that versions share, one for all rows.
+-#}
+{% macro baseline_version_key(monitor) -%}
+    {%- if monitor.baseline.versions == 'shared' -%}
+'(shared)'
+    {%- else -%}
+        {{ version_key() }}
+    {%- endif -%}
+{%- endmacro %}
+
+
 {#- Where a baseline stands on the time axis: nowhere, but keys must not be null. -#}
 {% macro baseline_window() -%}
     timestamptz '1970-01-01 00:00:00+00'
@@ -68,7 +80,7 @@ end
         {{ is_usable_time('predicted_at') | indent(8) }}
         and predicted_at < (
             select
-                {{ window_start('predicted_at', 'day') }}
+                {{ window_start('predicted_at', 'day') | indent(16) }}
                 + {{ time_span(monitor.baseline.first) }}
             from {{ ref(monitor.predictions) }}
             where {{ is_usable_time('predicted_at') | indent(16) }}

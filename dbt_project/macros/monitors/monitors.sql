@@ -4,8 +4,10 @@
     any SQL runs.
 
     Each item: name, predictions, task, positive_class, features [{name, kind}],
-    segments [{name, columns}], baseline, windows, slo, labels, owner, minimum_sample,
-    and columns: what is recorded when the prediction is made [{name, role, kind}].
+    segments [{name, columns}] with those of column_segments and fairness among them,
+    baseline, windows, slo, freshness, labels, drift, owner, minimum_sample, columns:
+    what is recorded when the prediction is made [{name, role, kind}], and actual, the
+    column of the labels.
 -#}
 {% macro monitors() %}
     {% set blocks = var('monitors', none) %}

@@ -1,12 +1,12 @@
 {#-
-    Segments are cut in three steps: `segment_values` adds a text column per segment to
+    Segments, those of a monitor or of its columns, are cut in three steps: `segment_values` adds a text column per segment to
     the rows, `segment_grouping_sets` groups by each of them in one pass, `segment_keys`
     names the group. The text is built before grouping, so that two values which read
     alike are one group and a key can never repeat.
 -#}
-{% macro segment_values(monitor) %}
+{% macro segment_values(segments) %}
     {% set values = [] %}
-    {% for segment in monitor.segments %}
+    {% for segment in segments %}
         {% set parts = [] %}
         {% for column in segment.columns %}
             {% do parts.append(
@@ -23,26 +23,26 @@
 {% endmacro %}
 
 
-{% macro segment_grouping_sets(monitor, keys) -%}
+{% macro segment_grouping_sets(segments, keys) -%}
     group by grouping sets (
         ({{ keys | join(', ') }})
-        {%- for segment in monitor.segments %},
+        {%- for segment in segments %},
         ({{ keys | join(', ') }}, segment_{{ loop.index }})
         {%- endfor %}
     )
 {%- endmacro %}
 
 
-{% macro segment_keys(monitor) -%}
-    {%- if monitor.segments -%}
+{% macro segment_keys(segments) -%}
+    {%- if segments -%}
 case
-    {%- for segment in monitor.segments %}
+    {%- for segment in segments %}
     when grouping(segment_{{ loop.index }}) = 0 then '{{ segment.name }}'
     {%- endfor %}
     else 'all'
 end as segment,
 coalesce(
-    {%- for segment in monitor.segments %}
+    {%- for segment in segments %}
     segment_{{ loop.index }},
     {%- endfor %}
     'all'

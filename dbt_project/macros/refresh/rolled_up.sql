@@ -12,14 +12,14 @@
     -#}
     {%- do ref('int_refresh_windows') -%}
     {%- set is_whole = not execute or not is_incremental() -%}
-    {%- set finer = {'hour': "'hour'", 'day': "'hour', 'day'"} -%}
-    {%- for grain, finer_grains in finer.items() -%}
+    {%- set shown_grains = grains_of_family(family) -%}
+    {%- for grain in shown_grains -%}
     select
         statistics.monitor,
         versions.model_version,
         '{{ grain }}' as grain,
-        {{ window_start('statistics.window_start', grain) }} as window_start,
-        {{ window_end(window_start('statistics.window_start', grain), grain) }}
+        {{ window_start('statistics.window_start', grain) | indent(8) }} as window_start,
+        {{ window_end(window_start('statistics.window_start', grain), grain) | indent(8) }}
             as window_end
         {%- for column in columns %},
         statistics.{{ column }}
@@ -32,7 +32,7 @@
     ) as versions (model_version)
 
     where
-        statistics.grain in ({{ finer_grains }})
+        statistics.grain in ('{{ shown_grains[:loop.index] | join("', '") }}')
         {%- if not is_whole %}
         and {{ in_refreshed_windows(family, grain) | indent(8) }}
         {%- endif %}

@@ -13,8 +13,7 @@
     {% if not execute or not is_incremental() or refreshes_baseline(monitor, family) %}
         {{ return(none) }}
     {% endif %}
-    {% set grain =
-        monitor.windows.traffic if family == 'traffic' else monitor.windows.columns %}
+    {% set grain = finest_grain(monitor, family) %}
     {{ return(joined_ranges(stale_windows(monitor, family, grain), grain)) }}
 {% endmacro %}
 
@@ -111,7 +110,7 @@ where
         {{ timestamp }} >= timestamptz '{{ range.from }}'
         and {{ timestamp }} < timestamptz '{{ range.to }}'
         {%- if range.windows %}
-        and {{ window_start(timestamp, range.grain) }} in (
+        and {{ window_start(timestamp, range.grain) | indent(8) }} in (
             select window_start
             from (
                 {{ range.windows | indent(16) }}

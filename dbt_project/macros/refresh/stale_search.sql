@@ -63,20 +63,20 @@
             window_start,
             {{ window_end('window_start', grain) }} as window_end
         from (
-            select {{ window_start('predicted_at', grain) }} as window_start
+            select {{ window_start('predicted_at', grain) | indent(16) }} as window_start
             from {{ ref(monitor.predictions) }}
             where
                 {{ has_arrived_since('loaded_at', known['predictions_since']) }}
                 and {{ is_usable_time('predicted_at') }}
             union
-            select {{ window_start('predicted_at', grain) }} as window_start
+            select {{ window_start('predicted_at', grain) | indent(16) }} as window_start
             from {{ ref(monitor.predictions) }}
             where
                 {{ has_arrived_since('label_loaded_at', known['labels_since']) }}
                 and {{ is_usable_time('predicted_at') }}
             {%- if is_forcing %}
             union
-            select {{ window_start('predicted_at', grain) }} as window_start
+            select {{ window_start('predicted_at', grain) | indent(16) }} as window_start
             from {{ ref(monitor.predictions) }}
             where
                 {{ forced_windows('predicted_at', grain) }}

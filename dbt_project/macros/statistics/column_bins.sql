@@ -1,10 +1,12 @@
 {#-
-    Counts per bin for a list of a monitor's columns: every column is put into bins
-    once, then `grouping sets` counts them all in one pass over the rows. Writes the
-    CTEs {monitor}_rows, _edges, _binned and _bins.
+    Counts per bin for a list of a monitor's columns, for all rows and in each of its
+    column segments: every column is put into bins once, then `grouping sets` counts
+    them all in one pass over the rows. Writes the CTEs {monitor}_rows, _edges, _binned
+    and _bins.
 -#}
 {% macro column_bins(monitor, family, columns) -%}
-{%- set selected = [] -%}
+{%- set segments = monitor.column_segments -%}
+{%- set selected = segment_values(segments) -%}
 {%- for column in columns -%}
     {%- do selected.append({
         'name': 'column_' ~ loop.index,
@@ -44,6 +46,9 @@
         monitored.grain,
         monitored.window_start,
         monitored.model_version
+        {%- for segment in segments %},
+        monitored.segment_{{ loop.index }}
+        {%- endfor %}
         {%- for column in columns %},
         -- {{ column.name }}
         {%- set name = 'column_' ~ loop.index %}
@@ -84,6 +89,7 @@
         grain,
         window_start,
         model_version,
+        {{ segment_keys(segments) | indent(8) }},
         case
             {%- for column in columns %}
             when grouping(column_{{ loop.index }}) = 0 then '{{ column.name }}'
@@ -109,7 +115,11 @@
     group by grouping sets (
         {%- for column in columns %}
         {%- set name = 'column_' ~ loop.index %}
-        (grain, window_start, model_version, {{ name }}){{ ',' if not loop.last }}
+        (grain, window_start, model_version, {{ name }})
+        {%- for segment in segments %},
+        (grain, window_start, model_version, segment_{{ loop.index }}, {{ name }})
+        {%- endfor %}
+        {{- ',' if not loop.last }}
         {%- endfor %}
     )
 

@@ -1,12 +1,14 @@
 {#-
     Count, mean, M2 (the sum of squared deviations from the mean), minimum and maximum
-    of the usable numbers in each numerical column: one wide aggregate, then one row per
-    column. Postgres computes variance by Youngs and Cramer's update, which is stable
-    far from zero. Writes the CTEs {monitor}_rows, _wide and _moments.
+    of the usable numbers in each numerical column, for all rows and in each of the
+    monitor's column segments: one wide aggregate, then one row per column. Postgres
+    computes variance by Youngs and Cramer's update, which is stable far from zero.
+    Writes the CTEs {monitor}_rows, _wide and _moments.
 -#}
 {% macro column_moments(monitor, family, columns) -%}
 {%- set numerical = columns | selectattr('kind', 'equalto', 'numerical') | list -%}
-{%- set selected = [] -%}
+{%- set segments = monitor.column_segments -%}
+{%- set selected = segment_values(segments) -%}
 {%- for column in numerical -%}
     {%- do selected.append({
         'name': 'column_' ~ loop.index,
@@ -24,7 +26,8 @@
     select
         grain,
         window_start,
-        model_version
+        model_version,
+        {{ segment_keys(segments) | indent(8) }}
         {%- for column in numerical %},
         -- {{ column.name }}
         {%- set name = 'column_' ~ loop.index %}
@@ -37,7 +40,7 @@
 
     from {{ monitor.name }}_rows
 
-    group by grain, window_start, model_version
+    {{ segment_grouping_sets(segments, ['grain', 'window_start', 'model_version']) }}
 
 ),
 
@@ -48,6 +51,8 @@
         wide.grain,
         wide.window_start,
         wide.model_version,
+        wide.segment,
+        wide.segment_value,
         moments.column_name,
         moments.role,
         moments.value_count,

@@ -18,7 +18,9 @@ with
 {{ monitor.name }}_now as (
 
     select
-        {{ window_start('predicted_at', monitor.windows.traffic) }} as window_start,
+        {{ window_start(
+            'predicted_at', monitor.windows.traffic
+        ) | indent(8) }} as window_start,
         count(*) as prediction_count,
         min(predicted_at) as first_predicted_at,
         max(predicted_at) as last_predicted_at,
@@ -101,8 +103,9 @@ stale as (
         compared.monitor,
         compared.window_start,
         case monitors.traffic_grain
-            when 'hour' then {{ window_end('compared.window_start', 'hour') }}
-            when 'day' then {{ window_end('compared.window_start', 'day') }}
+            {%- for grain in grains() %}
+            when '{{ grain }}' then {{ window_end('compared.window_start', grain) }}
+            {%- endfor %}
         end as window_end,
         compared.replaces_monitor,
         compared.replaces_monitor

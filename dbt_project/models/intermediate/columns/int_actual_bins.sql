@@ -1,13 +1,16 @@
 {{
     config(
-        meta={'family': 'columns'},
+        meta={'family': 'outcomes'},
         indexes=[{
             'columns': [
                 'monitor',
                 'window_start',
                 'grain',
                 'model_version',
+                'segment',
+                'segment_value',
                 'column_name',
+                'bin',
             ],
             'unique': true,
         }]
@@ -17,10 +20,10 @@
 with
 
 {% for monitor in monitors() -%}
-{{ column_moments(monitor, 'columns', monitor.columns) }}
+{{ column_bins(monitor, 'outcomes', [monitor.actual]) }}
 
 {% endfor -%}
 
-{{ union_of_monitors('moments', 'column_stats') }}
+{{ union_of_monitors('bins', 'actual_bins') }}
 
-select * from column_stats
+select * from actual_bins

@@ -33,7 +33,7 @@ with
     ) as numbers (column_name, value)
 
     where
-        {{ version_key() | indent(8) }} = (
+        {{ baseline_version_key(monitor) | indent(8) }} = (
             select monitors.reference_version
             from {{ ref('int_monitors') }} as monitors
             where monitors.monitor = '{{ monitor.name }}'

@@ -19,7 +19,7 @@ with
         categories.column_name,
         categories.category,
         count(*) filter (
-            where {{ version_key() | indent(12) }} = (
+            where {{ baseline_version_key(monitor) | indent(12) }} = (
                 select monitors.reference_version
                 from {{ ref('int_monitors') }} as monitors
                 where monitors.monitor = '{{ monitor.name }}'

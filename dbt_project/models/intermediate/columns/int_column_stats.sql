@@ -1,14 +1,15 @@
 {{
     config(
-        meta={'family': 'outcomes'},
+        meta={'family': 'columns'},
         indexes=[{
             'columns': [
                 'monitor',
                 'window_start',
                 'grain',
                 'model_version',
+                'segment',
+                'segment_value',
                 'column_name',
-                'bin',
             ],
             'unique': true,
         }]
@@ -18,10 +19,10 @@
 with
 
 {% for monitor in monitors() -%}
-{{ column_bins(monitor, 'outcomes', [monitor.actual]) }}
+{{ column_moments(monitor, 'columns', monitor.columns) }}
 
 {% endfor -%}
 
-{{ union_of_monitors('bins', 'actual_bins') }}
+{{ union_of_monitors('moments', 'column_stats') }}
 
-select * from actual_bins
+select * from column_stats

@@ -27,7 +27,7 @@ case
 {%- set columns = [
     {'name': 'is_error', 'expression': 'is_error'},
     {'name': 'latency_ms', 'expression': latency_ms},
-] + segment_values(monitor) -%}
+] + segment_values(monitor.segments) -%}
 {{ monitor.name }}_requests as (
 
     {{ monitored_rows(monitor, 'traffic', columns) }}
@@ -41,7 +41,7 @@ case
         grain,
         window_start,
         model_version,
-        {{ segment_keys(monitor) | indent(8) }},
+        {{ segment_keys(monitor.segments) | indent(8) }},
         count(*) as request_count,
         count(is_error) as known_count,
         count(*) filter (where is_error) as error_count,
@@ -51,7 +51,7 @@ case
 
     from {{ monitor.name }}_requests
 
-    {{ segment_grouping_sets(monitor, ['grain', 'window_start', 'model_version']) }}
+    {{ segment_grouping_sets(monitor.segments, ['grain', 'window_start', 'model_version']) }}
 
 ),
 

@@ -20,7 +20,7 @@ with
 {% for monitor in monitors() -%}
 {%- set columns = [
     {'name': 'is_labelled', 'expression': 'actual is not null'},
-] + segment_values(monitor) -%}
+] + segment_values(monitor.segments) -%}
 {{ monitor.name }}_predictions as (
 
     {{ monitored_rows(monitor, 'outcomes', columns, include_baseline=true) }}
@@ -34,13 +34,13 @@ with
         grain,
         window_start,
         model_version,
-        {{ segment_keys(monitor) | indent(8) }},
+        {{ segment_keys(monitor.segments) | indent(8) }},
         count(*) as prediction_count,
         count(*) filter (where is_labelled) as labelled_count
 
     from {{ monitor.name }}_predictions
 
-    {{ segment_grouping_sets(monitor, ['grain', 'window_start', 'model_version']) }}
+    {{ segment_grouping_sets(monitor.segments, ['grain', 'window_start', 'model_version']) }}
 
 ),
 

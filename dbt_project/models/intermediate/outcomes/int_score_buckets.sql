@@ -32,7 +32,7 @@ case
 {%- set columns = [
     {'name': 'score', 'expression': score},
     {'name': 'is_positive', 'expression': is_positive},
-] + segment_values(monitor) -%}
+] + segment_values(monitor.segments) -%}
 {{ monitor.name }}_scored as (
 
     {{ monitored_rows(monitor, 'outcomes', columns, include_baseline=true) }}
@@ -61,7 +61,7 @@ case
         grain,
         window_start,
         model_version,
-        {{ segment_keys(monitor) | indent(8) }},
+        {{ segment_keys(monitor.segments) | indent(8) }},
         bucket,
         count(*) as score_count,
         sum(score) as score_sum,
@@ -85,7 +85,7 @@ case
     from {{ monitor.name }}_losses
 
     {{ segment_grouping_sets(
-        monitor, ['grain', 'window_start', 'model_version', 'bucket']
+        monitor.segments, ['grain', 'window_start', 'model_version', 'bucket']
     ) }}
 
 ),

@@ -28,9 +28,11 @@ categories as (
 -- Materialized, or the planner may look it up again for every bin.
 baseline_counts as materialized (
 
-    select * from {{ ref('int_column_bins') }} where grain = 'baseline'
+    select * from {{ ref('int_column_bins') }}
+    where grain = 'baseline' and segment = 'all'
     union all
-    select * from {{ ref('int_actual_bins') }} where grain = 'baseline'
+    select * from {{ ref('int_actual_bins') }}
+    where grain = 'baseline' and segment = 'all'
 
 ),
 

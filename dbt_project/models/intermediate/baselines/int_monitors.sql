@@ -50,7 +50,7 @@ monitors as (
 
     from (
         select
-            {{ version_key() | indent(12) }} as model_version,
+            {{ baseline_version_key(monitor) | indent(12) }} as model_version,
             count(*) as row_count,
             min(loaded_at) as first_loaded_at,
             min(predicted_at) as first_predicted_at,

@@ -24,7 +24,7 @@ with
 {%- set columns = [
     {'name': 'prediction', 'expression': usable_number('prediction') | indent(8)},
     {'name': 'actual', 'expression': usable_number('actual') | indent(8)},
-] + segment_values(monitor) -%}
+] + segment_values(monitor.segments) -%}
 {{ monitor.name }}_outcomes as (
 
     {{ monitored_rows(monitor, 'outcomes', columns, include_baseline=true) }}
@@ -54,7 +54,7 @@ with
         grain,
         window_start,
         model_version,
-        {{ segment_keys(monitor) | indent(8) }},
+        {{ segment_keys(monitor.segments) | indent(8) }},
         count(*) as outcome_count,
         avg(error) as error_mean,
         avg(abs(error)) as absolute_error_mean,
@@ -73,7 +73,7 @@ with
 
     from {{ monitor.name }}_errors
 
-    {{ segment_grouping_sets(monitor, ['grain', 'window_start', 'model_version']) }}
+    {{ segment_grouping_sets(monitor.segments, ['grain', 'window_start', 'model_version']) }}
 
 ),
 

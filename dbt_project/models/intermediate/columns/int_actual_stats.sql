@@ -1,14 +1,15 @@
 {{
     config(
-        meta={'family': 'columns'},
+        meta={'family': 'outcomes'},
         indexes=[{
             'columns': [
                 'monitor',
                 'window_start',
                 'grain',
                 'model_version',
+                'segment',
+                'segment_value',
                 'column_name',
-                'bin',
             ],
             'unique': true,
         }]
@@ -18,10 +19,10 @@
 with
 
 {% for monitor in monitors() -%}
-{{ column_bins(monitor, 'columns', monitor.columns) }}
+{{ column_moments(monitor, 'outcomes', [monitor.actual]) }}
 
 {% endfor -%}
 
-{{ union_of_monitors('bins', 'column_bins') }}
+{{ union_of_monitors('moments', 'actual_stats') }}
 
-select * from column_bins
+select * from actual_stats

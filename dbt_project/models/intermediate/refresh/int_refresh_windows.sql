@@ -42,32 +42,21 @@ by_family as (
 ),
 
 by_grain as (
-
+{% for grain in grains() %}
     select
         invocation_id,
         monitor,
         family,
         replaces_monitor,
-        'hour' as grain,
-        {{ window_start('window_start', 'hour') }} as window_start,
-        {{ window_end(window_start('window_start', 'hour'), 'hour') }} as window_end
+        '{{ grain }}' as grain,
+        {{ window_start('window_start', grain) | indent(8) }} as window_start,
+        {{ window_end(window_start('window_start', grain), grain) | indent(8) }}
+            as window_end
     from by_family
-    where finest_grain = 'hour'
+    where finest_grain in ('{{ (grains() | list)[:loop.index] | join("', '") }}')
 
     union all
-
-    select
-        invocation_id,
-        monitor,
-        family,
-        replaces_monitor,
-        'day' as grain,
-        {{ window_start('window_start', 'day') }} as window_start,
-        {{ window_end(window_start('window_start', 'day'), 'day') }} as window_end
-    from by_family
-
-    union all
-
+{% endfor %}
     select
         invocation_id,
         monitor,

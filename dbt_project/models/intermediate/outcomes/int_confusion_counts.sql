@@ -22,7 +22,7 @@ with
 {%- set columns = [
     {'name': 'actual', 'expression': 'actual::text'},
     {'name': 'predicted', 'expression': 'prediction::text'},
-] + segment_values(monitor) -%}
+] + segment_values(monitor.segments) -%}
 {{ monitor.name }}_outcomes as (
 
     {{ monitored_rows(monitor, 'outcomes', columns, include_baseline=true) }}
@@ -36,7 +36,7 @@ with
         grain,
         window_start,
         model_version,
-        {{ segment_keys(monitor) | indent(8) }},
+        {{ segment_keys(monitor.segments) | indent(8) }},
         actual,
         predicted,
         count(*) as outcome_count
@@ -46,7 +46,7 @@ with
     where actual is not null and predicted is not null
 
     {{ segment_grouping_sets(
-        monitor, ['grain', 'window_start', 'model_version', 'actual', 'predicted']
+        monitor.segments, ['grain', 'window_start', 'model_version', 'actual', 'predicted']
     ) }}
 
 ),

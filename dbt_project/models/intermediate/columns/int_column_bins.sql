@@ -1,13 +1,16 @@
 {{
     config(
-        meta={'family': 'outcomes'},
+        meta={'family': 'columns'},
         indexes=[{
             'columns': [
                 'monitor',
                 'window_start',
                 'grain',
                 'model_version',
+                'segment',
+                'segment_value',
                 'column_name',
+                'bin',
             ],
             'unique': true,
         }]
@@ -17,10 +20,10 @@
 with
 
 {% for monitor in monitors() -%}
-{{ column_moments(monitor, 'outcomes', [monitor.actual]) }}
+{{ column_bins(monitor, 'columns', monitor.columns) }}
 
 {% endfor -%}
 
-{{ union_of_monitors('moments', 'actual_stats') }}
+{{ union_of_monitors('bins', 'column_bins') }}
 
-select * from actual_stats
+select * from column_bins
