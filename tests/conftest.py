@@ -19,6 +19,8 @@ from orchestration.warehouse import ConnectionSettings
 
 # The same examples in every run, however slow the machine.
 hypothesis.settings.register_profile("driftline", deadline=None, derandomize=True)
+# Others each time, and many more of them.
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=1000)
 hypothesis.settings.load_profile("driftline")
 
 _numbers = itertools.count(1)

@@ -1,7 +1,7 @@
 """A small log whose marts are built once, and copies of it to change."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,33 +35,53 @@ def built_log(
         yield settings
 
 
+@pytest.fixture(scope="session")
+def copy_of_log(
+    built_log: ConnectionSettings, postgres: ConnectionSettings
+) -> Callable[[], AbstractContextManager[ConnectionSettings]]:
+    """Makes a copy of ``built_log``, dropped at the end."""
+
+    @contextmanager
+    def copied() -> Iterator[ConnectionSettings]:
+        copy = replace(built_log, dbname=f"{built_log.dbname}_copy")
+        names = {
+            "copy": sql.Identifier(copy.dbname),
+            "original": sql.Identifier(built_log.dbname),
+        }
+        with warehouse.connect(postgres, autocommit=True) as connection:
+            # A template must have nobody connected; dbt keeps its connections open.
+            connection.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity "
+                "where datname = %s",
+                [built_log.dbname],
+            )
+            connection.execute(
+                sql.SQL("create database {copy} template {original}").format(**names)
+            )
+        try:
+            yield copy
+        finally:
+            with warehouse.connect(postgres, autocommit=True) as connection:
+                connection.execute(
+                    sql.SQL("drop database {copy} with (force)").format(**names)
+                )
+
+    return copied
+
+
 @pytest.fixture
 def copied_log(
-    built_log: ConnectionSettings,
-    postgres: ConnectionSettings,
+    copy_of_log: Callable[[], AbstractContextManager[ConnectionSettings]],
 ) -> Iterator[ConnectionSettings]:
     """A copy of ``built_log`` for one test to change."""
-    copy = replace(built_log, dbname=f"{built_log.dbname}_copy")
-    names = {
-        "copy": sql.Identifier(copy.dbname),
-        "original": sql.Identifier(built_log.dbname),
-    }
-    with warehouse.connect(postgres, autocommit=True) as connection:
-        # A template must have nobody connected; dbt keeps its connections open.
-        connection.execute(
-            "select pg_terminate_backend(pid) from pg_stat_activity where datname = %s",
-            [built_log.dbname],
-        )
-        connection.execute(
-            sql.SQL("create database {copy} template {original}").format(**names)
-        )
-    try:
+    with copy_of_log() as copy:
         yield copy
-    finally:
-        with warehouse.connect(postgres, autocommit=True) as connection:
-            connection.execute(
-                sql.SQL("drop database {copy} with (force)").format(**names)
-            )
+
+
+@pytest.fixture(scope="session")
+def dbt_for(target_path: Path) -> Callable[[ConnectionSettings], Dbt]:
+    """Makes a dbt for a copy of the log."""
+    return lambda settings: Dbt(settings, target_path=target_path)
 
 
 @pytest.fixture
