@@ -34,6 +34,7 @@ select
     predictions.outcome_inserted_at as label_loaded_at,
     predictions.latency_ms,
     predictions.http_status >= 500 as is_error,
+    predictions.http_status as status_code,
     predictions.age,
     predictions.country
 
@@ -75,6 +76,29 @@ def test_one_monitor_of_any_task_is_enough(
     assert_same_marts(refreshed, expected)
     assert {row["status"] for row in expected["model_performance"].values()} == {"ok"}
     assert {key[0] for key in expected["monitors"]} == {"churn"}
+
+
+def test_an_optional_column_of_the_wrong_type_stops_the_build(
+    database: ConnectionSettings,
+    dbt_environment: Callable[[ConnectionSettings], dict[str, str]],
+    tmp_path: Path,
+) -> None:
+    project = copy_without_example(tmp_path, "binary")
+    staging = project / "models/staging/shop/stg_shop__churn.sql"
+    staging.write_text(
+        staging.read_text().replace("http_status as", "http_status::text as")
+    )
+    with warehouse.connect(database, autocommit=True) as connection:
+        create_raw_schema(connection)
+        connection.execute(table_of("binary"))
+
+    output = run_dbt(project, dbt_environment(database), "--select", "+int_monitors")
+
+    assert output.returncode != 0
+    assert (
+        "the column 'status_code' of 'stg_shop__churn' has the type text; cast it"
+        in (" ".join(output.stdout.split()))
+    )
 
 
 def copy_without_example(directory: Path, task: str) -> Path:
@@ -130,7 +154,14 @@ def rows_of(task: str, *, first: int, last: int, labelled: bool) -> str:
 
 
 def build(project: Path, environment: dict[str, str], *arguments: str) -> None:
-    finished = subprocess.run(
+    finished = run_dbt(project, environment, *arguments)
+    assert finished.returncode == 0, finished.stdout[-3000:]
+
+
+def run_dbt(
+    project: Path, environment: dict[str, str], *arguments: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         [str(DBT_EXECUTABLE), "--no-use-colors", "build", *arguments],
         cwd=project,
         env={**os.environ, **environment},
@@ -138,4 +169,3 @@ def build(project: Path, environment: dict[str, str], *arguments: str) -> None:
         text=True,
         check=False,
     )
-    assert finished.returncode == 0, finished.stdout[-3000:]

@@ -37,12 +37,31 @@
         }) %}
     {% endfor %}
 
+    {% set optional = {
+        'status_code': ['integer', 'smallint', 'bigint'],
+        'missing_features': ['ARRAY'],
+        'unknown_features': ['ARRAY'],
+    } %}
+
     {% for key, relation in relations %}
         {% set types = {} %}
         {% for column in adapter.get_columns_in_relation(relation) %}
             {% do types.update({column.name: column.dtype}) %}
         {% endfor %}
         {% if types %}
+            {% for column, allowed in optional.items() if column in types %}
+                {% if types[column] not in allowed %}
+                    {% do wrong_monitor(
+                        monitor.name,
+                        key,
+                        "the column '" ~ column ~ "' of '" ~ relation.identifier
+                        ~ "' has the type " ~ types[column],
+                        'cast it to ' ~ (
+                            'text[]' if allowed == ['ARRAY'] else allowed[0]
+                        )
+                    ) %}
+                {% endif %}
+            {% endfor %}
             {% for column, allowed in needed.items() %}
                 {% if column not in types %}
                     {% do wrong_monitor(
