@@ -1,13 +1,15 @@
 # What a person or a build server runs. Another Python: make demo PYTHON=python3.12
+# A part of the benchmark: make bench OPTIONS="--only wide --only evidently"
 
 PYTHON ?= python3
 BIN := .venv/bin
+PEERS := nannyml whylogs
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-deps
 
-.PHONY: help demo test lint format ui dashboards lock clean
+.PHONY: help demo test lint bench bench-quick format ui dashboards lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/.installed ## From real flights to monitored models, in three minutes
 	$(BIN)/driftline demo
@@ -20,6 +22,13 @@ lint: .venv/.installed ## Check style and types of the Python and the SQL
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/python tests/with_postgres.py $(BIN)/sqlfluff lint dbt_project
+
+bench: .venv/.installed ## Measure the speed, also of other tools, in a quarter of an hour
+	-$(MAKE) --keep-going $(PEERS:%=build/bench-envs/%/.installed)
+	$(BIN)/python -m benchmarks $(OPTIONS)
+
+bench-quick: .venv/.installed ## See that the benchmark works, with a few rows
+	$(BIN)/python -m benchmarks --quick --json build/benchmarks-quick.json
 
 format: .venv/.installed ## Rewrite the Python in the house style
 	$(BIN)/ruff check --fix
@@ -37,6 +46,10 @@ lock: ## Pin every dependency by hash; newest versions: make lock UPGRADE=--upgr
 	build/lock/bin/uv pip compile pyproject.toml --extra dev --output-file requirements.lock \
 	  --universal --python-version 3.11 --generate-hashes --quiet $(UPGRADE) \
 	  --no-emit-index-url --no-emit-find-links --no-strip-extras --no-header
+	for peer in $(PEERS); do build/lock/bin/uv pip compile benchmarks/requirements-$$peer.txt \
+	  --output-file benchmarks/requirements-$$peer.lock \
+	  --universal --python-version 3.11 --generate-hashes --quiet $(UPGRADE) \
+	  --no-emit-index-url --no-emit-find-links --no-strip-extras --no-header || exit; done
 
 clean: ## Remove what can be made again, but no data
 	rm -rf .venv build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -51,4 +64,11 @@ clean: ## Remove what can be made again, but no data
 	awk '/^[^ ]/ {kept = /^setuptools==/} kept' requirements.lock | $(INSTALL) --require-hashes --requirement /dev/stdin
 	$(INSTALL) --no-build-isolation --use-pep517 --require-hashes --requirement requirements.lock
 	$(INSTALL) --no-build-isolation --editable .
+	@touch $@
+
+# The other tools of the benchmark, each with what it needs and nobody else can use. One
+# that can't be installed on a machine is left out there.
+build/bench-envs/%/.installed: benchmarks/requirements-%.lock
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement $<
 	@touch $@

@@ -122,11 +122,19 @@ class Dbt:
     """dbt in this process. The project is parsed once, at the first run."""
 
     def __init__(
-        self, settings: ConnectionSettings, *, target_path: Path | None = None
+        self,
+        settings: ConnectionSettings,
+        *,
+        target_path: Path | None = None,
+        project_dir: Path = PROJECT_DIR,
     ) -> None:
-        """Use the warehouse of ``settings``; artefacts go to ``target_path``."""
+        """Use the warehouse of ``settings``; artefacts go to ``target_path``.
+
+        ``project_dir`` is for a copy of the project with other monitors.
+        """
         self._settings = settings
-        self._target_path = target_path or PROJECT_DIR / "target"
+        self._project_dir = project_dir
+        self._target_path = target_path or project_dir / "target"
         self._manifest: Any = None
 
     def parse(self) -> None:
@@ -199,8 +207,8 @@ class Dbt:
 
     def _options(self) -> list[str]:
         return [
-            *("--project-dir", str(PROJECT_DIR)),
-            *("--profiles-dir", str(PROJECT_DIR)),
+            *("--project-dir", str(self._project_dir)),
+            *("--profiles-dir", str(self._project_dir)),
             *("--target-path", str(self._target_path)),
             # Its log file keeps everything; the terminal is ours.
             *("--log-level", "none"),

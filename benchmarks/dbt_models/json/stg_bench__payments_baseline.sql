@@ -1,0 +1,1 @@
+{{ staged_json_baseline('payments') }}

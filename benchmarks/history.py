@@ -1,0 +1,158 @@
+"""What a day, late labels, and nothing cost after a week and after a year."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import partial
+from pathlib import Path
+
+import psycopg
+
+from benchmarks import dbt_process
+from benchmarks.bench import END, Bench
+from benchmarks.builds import build_detail
+from benchmarks.generate import Log, concatenated, day_of_log, days_before, midnight
+from benchmarks.measure import Figure, Worker
+from benchmarks.project import copy_project
+from benchmarks.tables import WIDE_TABLES, analyze, load_wide, load_wide_baseline
+from orchestration import warehouse
+from orchestration.warehouse import ConnectionSettings
+
+
+def measure_history(bench: Bench) -> None:
+    """What a day, labels of some days, and nothing cost after a week and a year."""
+    for name, count in bench.sizes.histories.items():
+        logs = [_day(bench, day) for day in days_before(END, count)]
+        with bench.database(name) as settings:
+            _measure_after(bench, settings, name, logs)
+
+
+def _measure_after(
+    bench: Bench, settings: ConnectionSettings, name: str, logs: Sequence[Log]
+) -> None:
+    sizes = bench.sizes
+    project = copy_project(bench.directory / f"after_{name}", "wide")
+    with (
+        warehouse.connect(settings, autocommit=True) as connection,
+        Worker(postmaster=bench.postmaster) as worker,
+    ):
+        connection.execute(WIDE_TABLES)
+        load_wide(connection, concatenated(list(logs)))
+        load_wide_baseline(connection, bench.baseline())
+        analyze(connection)
+        worker.run(dbt_process.open_project, settings, project)
+        refreshes = _Refreshes(
+            bench=bench, name=name, days=len(logs), project=project, worker=worker
+        )
+        refreshes.measure("first", "first build", [_nothing])
+        refreshes.measure("nothing", "nothing new", [_nothing] * sizes.repetitions)
+        added = [END + timedelta(days=number) for number in range(sizes.added_days)]
+        refreshes.measure(
+            "day",
+            "one more day",
+            [partial(load_wide, connection, _day(bench, day)) for day in added],
+            with_tests=True,
+        )
+        for days in sizes.label_windows:
+            if days < len(logs):
+                label = partial(_label_late, connection, days)
+                refreshes.measure(
+                    f"labels_{days}",
+                    f"late labels of {days} {'day' if days == 1 else 'days'}",
+                    [label] * (sizes.repetitions if days == 1 else 1),
+                )
+
+
+def _nothing() -> None:
+    """What happens before a build that finds nothing new."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Refreshes:
+    """Builds of one database, by a worker that has the project open."""
+
+    bench: Bench
+    name: str
+    days: int
+    project: Path
+    worker: Worker
+
+    def measure(
+        self,
+        key: str,
+        title: str,
+        events: Sequence[Callable[[], None]],
+        *,
+        with_tests: bool = False,
+    ) -> None:
+        """Build after each of the events, which are not timed, and report that."""
+        title = f"{title}, {self.days} days of history"
+        self.bench.progress(title)
+        models, tests = [], []
+        for happen in events:
+            happen()
+            models.append(
+                self.worker.run(dbt_process.build, self.project, dbt_process.MODELS)
+            )
+            if with_tests:
+                tests.append(
+                    self.worker.run(dbt_process.build, self.project, dbt_process.TESTS)
+                )
+        self.bench.report(
+            f"history.{self.name}.{key}",
+            Figure(
+                title=title,
+                runs=tuple(finished.result.seconds for finished in models),
+                memory=models[-1].memory,
+                detail={
+                    **build_detail(models[-1].result),
+                    "executing_runs": [
+                        finished.result.executing for finished in models
+                    ],
+                },
+            ),
+        )
+        if with_tests:
+            self.bench.report(
+                f"history.{self.name}.{key}_tests",
+                Figure(
+                    title=f"data tests after {title}",
+                    runs=tuple(finished.result.seconds for finished in tests),
+                    detail=build_detail(tests[-1].result),
+                ),
+            )
+
+
+def _day(bench: Bench, day: date) -> Log:
+    """The rows of a day, the same whatever history is before it."""
+    return day_of_log(
+        bench.seed,
+        day,
+        bench.sizes.rows_of_history_day,
+        first_version_until=END - timedelta(days=1),
+    )
+
+
+def _label_late(connection: psycopg.Connection, days: int) -> None:
+    """Label ten predictions more in each of the last days before ``END``."""
+    connection.execute(
+        """
+        insert into bench.outcomes (id, actual, observed_at)
+        select unlabelled.id, 'true', unlabelled.predicted_at + interval '40 days'
+        from generate_series(1, %(days)s) as back (days)
+        cross join lateral (
+            select predictions.id, predictions.predicted_at
+            from bench.predictions as predictions
+            where
+                predictions.predicted_at >= %(end)s - back.days * interval '24 hours'
+                and predictions.predicted_at
+                < %(end)s - (back.days - 1) * interval '24 hours'
+                and not exists (
+                    select from bench.outcomes as outcomes
+                    where outcomes.id = predictions.id
+                )
+            limit 10
+        ) as unlabelled
+        """,
+        {"days": days, "end": midnight(END)},
+    )
