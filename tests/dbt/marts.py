@@ -40,6 +40,15 @@ KEYS = {
         "grain",
         "window_start",
     ),
+    "model_performance_by_class": (
+        "monitor",
+        "model_version",
+        "segment",
+        "segment_value",
+        "grain",
+        "window_start",
+        "class",
+    ),
     "drift": (
         "monitor",
         "model_version",

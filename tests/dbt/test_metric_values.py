@@ -18,7 +18,7 @@ WINDOW = (
     *("monitor", "model_version", "segment", "segment_value"),
     *("grain", "window_start"),
 )
-COLUMN = {"data_quality": "column_name"}
+COLUMN = {"data_quality": "column_name", "model_performance_by_class": "class"}
 
 
 @pytest.fixture(scope="module")

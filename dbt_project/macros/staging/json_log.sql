@@ -115,7 +115,11 @@ select * from typed
             "(predictions.prediction #>> array['scores', " ~ class ~ "])"
         ) }} as score,
         {%- else %}
-        null::double precision as score,
+        -- The confidence in the class that was predicted.
+        {{ text_number(
+            "(predictions.prediction #>> array["
+            ~ "'scores', predictions.prediction ->> 'label'])"
+        ) }} as score,
         {%- endif %}
         {{ actual }} #>> '{}' as actual
     {%- endif -%}

@@ -42,3 +42,46 @@ case
     ))
 end
 {%- endmacro %}
+
+
+{#-
+    Ends of a 95 % interval of F1 out of hits, actual positives and predicted ones. F1
+    is 2q / (1 + q) with q = hits / (hits + misses + false alarms), so it lies between
+    what the ends of q's Wilson interval give.
+-#}
+{% macro f1_end(hits, support, predicted, sign) -%}
+{%- set union_count = '(' ~ support ~ ' + ' ~ predicted ~ ' - ' ~ hits ~ ')' -%}
+2 - 2 / (1 + {{ wilson_end(hits, union_count, sign) }})
+{%- endmacro %}
+
+
+{#-
+    End of the 95 % normal interval of a mean, from the squared deviations from it. Null
+    for fewer than two values.
+-#}
+{% macro mean_end(mean, m2, value_count, sign) -%}
+{{ mean }} {{ sign }} 1.959963984540054 * sqrt(
+    {{ m2 }} / nullif({{ value_count }} - 1, 0) / {{ value_count }}
+)
+{%- endmacro %}
+
+
+{#-
+    End of the 95 % interval of a difference of two independent figures out of their own
+    intervals: for Wilson's that is Newcombe's hybrid score interval (Statistics in
+    Medicine 1998, method 10), in general the method of variance estimates recovery (Zou
+    & Donner, Statistics in Medicine 2008).
+-#}
+{% macro difference_lower(left, right) -%}
+{{ left }} - {{ right }} - sqrt(
+    {{ squared(left ~ ' - ' ~ left ~ '_lower') | indent(4) }}
+    + {{ squared(right ~ '_upper - ' ~ right) | indent(4) }}
+)
+{%- endmacro %}
+
+{% macro difference_upper(left, right) -%}
+{{ left }} - {{ right }} + sqrt(
+    {{ squared(left ~ '_upper - ' ~ left) | indent(4) }}
+    + {{ squared(right ~ ' - ' ~ right ~ '_lower') | indent(4) }}
+)
+{%- endmacro %}

@@ -31,48 +31,14 @@ judged as (
         performance.label_delay_p50_seconds,
         performance.label_delay_p95_seconds,
         performance.window_end + monitors.labels_expected_within <= now() as is_final,
-        {%- for figure in [
-            'accuracy',
-            'accuracy_lower',
-            'accuracy_upper',
-            'balanced_accuracy',
-            'precision',
-            'recall',
-            'specificity',
-            'f1',
-            'f1_macro',
-            'roc_auc',
-            'roc_auc_lower',
-            'roc_auc_upper',
-            'log_loss',
-            'brier_score',
-            'mae',
-            'mae_lower',
-            'mae_upper',
-            'rmse',
-            'mape',
-            'r2',
-            'mean_error',
-        ] %}
+        {%- for figure, has_interval in performance_figures().items() %}
         performance.{{ figure }},
+        {%- if has_interval %}
+        performance.{{ figure }}_lower,
+        performance.{{ figure }}_upper,
+        {%- endif %}
         {%- endfor %}
-        {%- for figure in [
-            'accuracy',
-            'balanced_accuracy',
-            'precision',
-            'recall',
-            'specificity',
-            'f1',
-            'f1_macro',
-            'roc_auc',
-            'log_loss',
-            'brier_score',
-            'mae',
-            'rmse',
-            'mape',
-            'r2',
-            'mean_error',
-        ] %}
+        {%- for figure in performance_figures() %}
         performance.baseline_{{ figure }},
         {%- endfor %}
         case

@@ -16,6 +16,7 @@ from statsmodels.stats.proportion import (  # type: ignore[import-untyped]
 from tests.dbt.recomputed.rows import (
     GRAINS,
     Array,
+    Between,
     Figures,
     Monitor,
     Row,
@@ -59,7 +60,7 @@ def model_performance(monitor: Monitor) -> dict[tuple[object, ...], Figures]:
             "label_coverage": labelled / len(rows),
         }
         for name, share in (("p50", 0.5), ("p95", 0.95)):
-            exact = quantile(np.maximum(delays, 0), share) if key[2] == "all" else None
+            exact = quantile(np.maximum(delays, 0), share)
             figures[f"label_delay_{name}_seconds"] = within_one_percent(exact)
         baseline = of_baseline(monitor.baseline_version(key[1]), (key[2], key[3]))
         found[key] = {
@@ -84,20 +85,48 @@ def quality(monitor: Monitor, rows: Sequence[Row]) -> Figures:
             figures |= _regression(rows)
         else:
             figures |= _classification(rows, monitor.positive_class)
+            figures["expected_calibration_error"] = _calibration_error(
+                scored_labels(monitor, rows)
+            )
         if monitor.task == "binary":
-            figures |= _scores(rows, monitor.positive_class)
+            figures |= _scores(scored_labels(monitor, rows))
     return {
         name: None if isinstance(value, float) and math.isnan(value) else value
         for name, value in figures.items()
     }
 
 
+def _with_ends(*names: str) -> tuple[str, ...]:
+    return tuple(name + end for name in names for end in ("", "_lower", "_upper"))
+
+
 _CLASSIFICATION = (
-    *("accuracy", "accuracy_lower", "accuracy_upper", "balanced_accuracy"),
-    *("precision", "recall", "specificity", "f1", "f1_macro"),
+    *_with_ends("accuracy", "precision", "recall", "f1"),
+    *("balanced_accuracy", "specificity", "f1_macro", "expected_calibration_error"),
 )
-_SCORES = ("roc_auc", "roc_auc_lower", "roc_auc_upper", "log_loss", "brier_score")
-_REGRESSION = ("mae", "mae_lower", "mae_upper", "rmse", "mape", "r2", "mean_error")
+_SCORES = (*_with_ends("roc_auc"), "average_precision", "log_loss", "brier_score")
+_REGRESSION = (*_with_ends("mae", "rmse", "mean_error"), "mape", "r2")
+
+
+def wilson(count: int, total: int) -> tuple[float | None, float | None]:
+    """Ends of the interval of a rate; None where nothing was counted."""
+    if not total:
+        return None, None
+    lower, upper = proportion_confint(count, total, method="wilson")
+    return max(0.0, float(lower)), min(1.0, float(upper))
+
+
+def f1_ends(hits: int, others: int) -> tuple[float | None, float | None]:
+    """Of F1 by the interval of Jaccard's index, hits among hits and others."""
+    lower, upper = wilson(hits, hits + others)
+    if lower is None or upper is None:
+        return None, None
+    return 2 * lower / (1 + lower), 2 * upper / (1 + upper)
+
+
+def steps_of(scores: Array) -> Array:
+    """The bucket of each score: 200 equal steps."""
+    return np.minimum(np.floor(scores * 200), 199)
 
 
 def _classification(rows: Sequence[Row], positive: str | None) -> Figures:
@@ -115,11 +144,11 @@ def _classification(rows: Sequence[Row], positive: str | None) -> Figures:
         [code[label] for label in side] for side in zip(*pairs, strict=True)
     )
     correct = sum(left == right for left, right in pairs)
-    lower, upper = proportion_confint(correct, len(pairs), method="wilson")
+    lower, upper = wilson(correct, len(pairs))
     figures: Figures = {
         "accuracy": metrics.accuracy_score(actual, predicted),
-        "accuracy_lower": float(lower),
-        "accuracy_upper": float(upper),
+        "accuracy_lower": lower,
+        "accuracy_upper": upper,
         "balanced_accuracy": metrics.balanced_accuracy_score(actual, predicted),
         "f1_macro": metrics.f1_score(actual, predicted, average="macro"),
     }
@@ -129,6 +158,14 @@ def _classification(rows: Sequence[Row], positive: str | None) -> Figures:
     is_predicted = [label == positive for _, label in pairs]
     undefined = {"zero_division": np.nan}
     negatives = sorted({*actual} - {code.get(positive)})
+    hits = sum(map(min, is_positive, is_predicted))
+    others = sum(is_positive) + sum(is_predicted) - 2 * hits
+    for name, ends in (
+        ("precision", wilson(hits, sum(is_predicted))),
+        ("recall", wilson(hits, sum(is_positive))),
+        ("f1", f1_ends(hits, others)),
+    ):
+        figures[f"{name}_lower"], figures[f"{name}_upper"] = ends
     return {
         **figures,
         "precision": metrics.precision_score(is_positive, is_predicted, **undefined),
@@ -142,23 +179,55 @@ def _classification(rows: Sequence[Row], positive: str | None) -> Figures:
     }
 
 
-def _scores(rows: Sequence[Row], positive: str | None) -> Figures:
+def scored_labels(monitor: Monitor, rows: Sequence[Row]) -> tuple[Array, Array]:
+    """Outcomes, 1 or 0, and scores of the rows that have both."""
     pairs = [
-        (float(row.values["actual"] == positive), score)
+        (float(row.values["actual"] == target), score)
         for row in rows
-        for score in numbers([row.values["score"]])
-        if row.values["actual"] is not None and 0 <= score <= 1
+        for target in [monitor.positive_class or row.values["prediction"]]
+        for score in scores_of([row])
+        if row.values["actual"] is not None and target is not None
     ]
-    if not pairs:
+    actual, score = zip(*pairs, strict=True) if pairs else ((), ())
+    return np.array(actual), np.array(score)
+
+
+def scores_of(rows: Sequence[Row]) -> Array:
+    """The scores that are probabilities."""
+    found = numbers([row.values["score"] for row in rows])
+    return found[(found >= 0) & (found <= 1)]
+
+
+def _calibration_error(pairs: tuple[Array, Array]) -> float | None:
+    """Naeini, Cooper and Hauskrecht, AAAI 2015, with ten bins of equal width."""
+    actual, score = pairs
+    if not len(actual):
+        return None
+    bins = steps_of(score) // 20
+    distances = [
+        (bins == number).mean()
+        * abs(actual[bins == number].mean() - score[bins == number].mean())
+        for number in set(bins)
+    ]
+    return float(sum(distances))
+
+
+def _scores(pairs: tuple[Array, Array]) -> Figures:
+    actual, score = pairs
+    if not len(actual):
         return {}
-    actual, score = (np.array(side) for side in zip(*pairs, strict=True))
+    steps = steps_of(score)
     figures: Figures = {
         "log_loss": metrics.log_loss(actual, score, labels=[0.0, 1.0]),
         "brier_score": metrics.mean_squared_error(actual, score),
     }
+    if actual.any():
+        figures["average_precision"] = metrics.average_precision_score(actual, steps)
+        assert_precision_within_bound(
+            actual, score, steps, figures["average_precision"]
+        )
     if len(set(actual)) == 2:
         # Exactly the area under the curve of the scores in 200 steps.
-        steps = np.minimum(np.floor(score * 200), 199)
         figures["roc_auc"] = metrics.roc_auc_score(actual, steps)
         assert_auc_within_bound(actual, score, steps, figures["roc_auc"])
         margin = stats.norm.ppf(0.975) * _hanley_mcneil_error(
@@ -192,6 +261,30 @@ def assert_auc_within_bound(
     assert abs(metrics.roc_auc_score(actual, score) - found) <= bound + 1e-12
 
 
+def assert_precision_within_bound(
+    actual: Array, score: Array, steps: Array, found: float
+) -> None:
+    """The documented bounds: whatever the order within the buckets is."""
+    lower = upper = above = hits = 0.0
+    for step in sorted(set(steps), reverse=True):
+        positives = actual[steps == step].sum()
+        negatives = (steps == step).sum() - positives
+        lower += positives * (hits + 1) / (above + negatives + 1)
+        upper += positives and positives * (hits + positives) / (above + positives)
+        above += positives + negatives
+        hits += positives
+    exact = metrics.average_precision_score(actual, score)
+    for value in (found, exact):
+        assert lower / hits - 1e-12 <= value <= upper / hits + 1e-12
+
+
+def _mean_ends(values: Array) -> tuple[float, float]:
+    if len(values) < 2:
+        return math.nan, math.nan
+    margin = stats.norm.ppf(0.975) * stats.sem(values)
+    return float(values.mean() - margin), float(values.mean() + margin)
+
+
 def _regression(rows: Sequence[Row]) -> Figures:
     pairs = [
         (actual, predicted)
@@ -203,28 +296,37 @@ def _regression(rows: Sequence[Row]) -> Figures:
         return {}
     actual, predicted = (np.array(side) for side in zip(*pairs, strict=True))
     errors = np.abs(predicted - actual)
-    mae = metrics.mean_absolute_error(actual, predicted)
-    margin = (
-        stats.norm.ppf(0.975) * errors.std(ddof=1) / math.sqrt(len(errors))
-        if len(errors) > 1
-        else math.nan
-    )
+    mae_lower, mae_upper = _mean_ends(errors)
+    # The fourth power of what is larger may be more than a double holds.
+    squares = errors**2 if errors.max() <= 1e50 else np.array([])
+    square_lower, square_upper = _mean_ends(squares)
+    mean_lower, mean_upper = _mean_ends(predicted - actual)
+
+    def summed(exact: float) -> Between | None:
+        largest = errors.max()
+        return (
+            None
+            if math.isnan(exact)
+            else about(exact, largest=largest, count=len(errors))
+        )
+
     nonzero = actual != 0
     return {
-        "mae": mae,
-        "mae_lower": mae - margin,
-        "mae_upper": mae + margin,
+        "mae": metrics.mean_absolute_error(actual, predicted),
+        "mae_lower": summed(mae_lower),
+        "mae_upper": mae_upper,
+        "rmse_lower": math.sqrt(max(square_lower, 0.0)),
+        "rmse_upper": math.sqrt(square_upper),
         "rmse": metrics.root_mean_squared_error(actual, predicted),
         # scikit-learn's divides by no less than 2e-16.
         "mape": float(np.mean(errors[nonzero] / np.abs(actual[nonzero])))
         if nonzero.any()
         else None,
         "r2": metrics.r2_score(actual, predicted)
-        if actual.min() < actual.max()
+        # Squares of what is closer to zero than 1e-50 are no variance.
+        if actual.min() < actual.max() and np.abs(actual).max() > 1e-50
         else None,
-        "mean_error": about(
-            math.fsum(predicted - actual) / len(errors),
-            largest=errors.max(),
-            count=len(errors),
-        ),
+        "mean_error": summed(math.fsum(predicted - actual) / len(errors)),
+        "mean_error_lower": summed(mean_lower),
+        "mean_error_upper": summed(mean_upper),
     }

@@ -182,10 +182,10 @@ def _rows(
             label = structured.get("label")
             values["prediction"] = text(prediction if label is None else label)
             values["actual"] = text(actual)
-            if block["task"] == "binary":
-                scores = structured.get("scores")
-                scores = scores if isinstance(scores, dict) else {}
-                values["score"] = number(scores.get(block["positive_class"]))
+            scores = structured.get("scores")
+            scores = scores if isinstance(scores, dict) else {}
+            scored = block.get("positive_class") or text(label)
+            values["score"] = None if scored is None else number(scores.get(scored))
         version, status_code = record["model_version"], record["status_code"]
         observed_at = record["observed_at"]
         yield Row(

@@ -43,7 +43,9 @@ with
 
     from {{ monitor.name }}_outcomes
 
-    where actual is not null and predicted is not null
+    -- While there is no label the actual class is null: those count as selected, and
+    -- in no figure that needs a label.
+    where predicted is not null
 
     {{ segment_grouping_sets(
         monitor.segments, ['grain', 'window_start', 'model_version', 'actual', 'predicted']

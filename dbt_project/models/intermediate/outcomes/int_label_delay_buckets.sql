@@ -2,7 +2,15 @@
     config(
         meta={'family': 'outcomes'},
         indexes=[{
-            'columns': ['monitor', 'window_start', 'grain', 'model_version', 'bucket'],
+            'columns': [
+                'monitor',
+                'window_start',
+                'grain',
+                'model_version',
+                'segment',
+                'segment_value',
+                'bucket',
+            ],
             'unique': true,
         }]
     )
@@ -11,15 +19,28 @@
 with
 
 {% for monitor in monitors() -%}
+{%- set columns = [
+    {
+        'name': 'delay_seconds',
+        'expression': 'case when actual is not null then '
+            ~ seconds_between('predicted_at', 'labelled_at') ~ ' end',
+    },
+] + segment_values(monitor.segments) -%}
 {{ monitor.name }}_labels as (
 
-    {{ monitored_rows(monitor, 'outcomes', [
-        {
-            'name': 'delay_seconds',
-            'expression': 'case when actual is not null then '
-                ~ seconds_between('predicted_at', 'labelled_at') ~ ' end',
-        },
-    ]) }}
+    {{ monitored_rows(monitor, 'outcomes', columns) }}
+
+),
+
+{{ monitor.name }}_delays as (
+
+    select
+        *,
+        {{ sketch_bucket('delay_seconds') | indent(8) }} as bucket
+
+    from {{ monitor.name }}_labels
+
+    where {{ is_number('delay_seconds') }}
 
 ),
 
@@ -30,14 +51,15 @@ with
         grain,
         window_start,
         model_version,
-        {{ sketch_bucket('delay_seconds') | indent(8) }} as bucket,
+        {{ segment_keys(monitor.segments) | indent(8) }},
+        bucket,
         count(*) as bucket_count
 
-    from {{ monitor.name }}_labels
+    from {{ monitor.name }}_delays
 
-    where {{ is_number('delay_seconds') }}
-
-    group by grain, window_start, model_version, bucket
+    {{ segment_grouping_sets(
+        monitor.segments, ['grain', 'window_start', 'model_version', 'bucket']
+    ) }}
 
 ),
 

@@ -1,3 +1,4 @@
+{%- set figures = performance_figures() -%}
 {%- set window_keys = [
     'monitor',
     'model_version',
@@ -75,33 +76,31 @@ labels as (
 
 delay_parts as (
 
-    {{ rolled_up(
-        ref('int_label_delay_buckets'), 'outcomes', ['bucket', 'bucket_count']
-    ) }}
+    {{ rolled_up(ref('int_label_delay_buckets'), 'outcomes', [
+        'segment',
+        'segment_value',
+        'bucket',
+        'bucket_count',
+    ]) }}
 
 ),
 
 delay_buckets as (
 
     select
-        monitor,
-        model_version,
-        grain,
-        window_start,
+        {{ window_keys | join(',\n        ') }},
         bucket,
         sum(bucket_count) as bucket_count
 
     from delay_parts
 
-    group by monitor, model_version, grain, window_start, bucket
+    group by
+        {{ window_keys | join(',\n        ') }},
+        bucket
 
 ),
 
-{{ sketch_quantiles(
-    'delay_buckets',
-    ['monitor', 'model_version', 'grain', 'window_start'],
-    {'p50': 0.5, 'p95': 0.95}
-) }}
+{{ sketch_quantiles('delay_buckets', window_keys, {'p50': 0.5, 'p95': 0.95}) }}
 
 -- Classification: everything follows from how often which class was predicted for
 -- which.
@@ -113,39 +112,15 @@ confusion as (
 
 ),
 
+outcomes as (
+
+    select * from confusion where actual is not null
+
+),
+
 class_counts as (
 
-    select
-        {%- for key in window_keys %}
-        confusion.{{ key }},
-        {%- endfor %}
-        classes.class,
-        sum(confusion.outcome_count) filter (
-            where confusion.actual = classes.class
-        ) as support,
-        sum(confusion.outcome_count) filter (
-            where confusion.predicted = classes.class
-        ) as predicted_count,
-        sum(confusion.outcome_count) filter (
-            where
-                confusion.actual = classes.class
-                and confusion.predicted = classes.class
-        ) as correct_count
-
-    from confusion
-
-    -- Once for a hit, twice for a miss: in its actual class and in the predicted one.
-    cross join lateral (
-        select confusion.actual as class
-        union
-        select confusion.predicted as class
-    ) as classes
-
-    group by
-        {%- for key in window_keys %}
-        confusion.{{ key }},
-        {%- endfor %}
-        classes.class
+    {{ class_counts('outcomes', window_keys) | indent(4) }}
 
 ),
 
@@ -172,15 +147,16 @@ classification as (
         sum(class_rates.correct_count) as correct_count,
         avg(class_rates.recall) as balanced_accuracy,
         avg(class_rates.f1) as f1_macro,
-        min(class_rates.precision) filter (
+        {%- for figure in ['precision', 'recall', 'f1'] %}
+        min(class_rates.{{ figure }}) filter (
             where class_rates.class = positive_classes.positive_class
-        ) as precision,
-        min(class_rates.recall) filter (
+        ) as {{ figure }},
+        {%- endfor %}
+        {%- for number in ['support', 'predicted_count', 'correct_count'] %}
+        min(coalesce(class_rates.{{ number }}, 0)) filter (
             where class_rates.class = positive_classes.positive_class
-        ) as recall,
-        min(class_rates.f1) filter (
-            where class_rates.class = positive_classes.positive_class
-        ) as f1,
+        ) as positive_{{ number }},
+        {%- endfor %}
         sum(class_rates.support) filter (
             where class_rates.class != positive_classes.positive_class
         ) as negative_count,
@@ -206,6 +182,7 @@ score_parts as (
         'bucket',
         'labelled_count',
         'positive_count',
+        'labelled_score_sum',
         'squared_miss_sum',
         'log_loss_sum',
     ]) }}
@@ -217,8 +194,9 @@ score_buckets as (
     select
         {{ window_keys | join(',\n        ') }},
         bucket,
-        sum(labelled_count) as labelled_count,
-        sum(positive_count) as positive_count,
+        sum(labelled_count)::double precision as labelled_count,
+        sum(positive_count)::double precision as positive_count,
+        sum(labelled_score_sum) as labelled_score_sum,
         sum(squared_miss_sum) as squared_miss_sum,
         sum(log_loss_sum) as log_loss_sum
 
@@ -230,38 +208,89 @@ score_buckets as (
 
 ),
 
+-- The mean distance of scores and outcomes in ten bins of twenty buckets each.
+score_bins as (
+
+    select
+        {{ window_keys | join(',\n        ') }},
+        bucket / 20 as score_bin,
+        sum(labelled_count) as labelled_count,
+        abs(sum(labelled_score_sum) - sum(positive_count)) as distance
+
+    from score_buckets
+
+    group by
+        {{ window_keys | join(',\n        ') }},
+        score_bin
+
+),
+
+calibration as (
+
+    select
+        {{ window_keys | join(',\n        ') }},
+        sum(distance) / nullif(sum(labelled_count), 0) as expected_calibration_error
+
+    from score_bins
+
+    group by
+        {{ window_keys | join(',\n        ') }}
+
+),
+
 ranked_scores as (
 
     select
-        *,
-        sum(labelled_count - positive_count) over (
-            partition by
-                {{ window_keys | join(',\n                ') }}
-            order by bucket
-        ) - (labelled_count - positive_count) as negatives_below
+        {%- for key in window_keys %}
+        score_buckets.{{ key }},
+        {%- endfor %}
+        score_buckets.labelled_count,
+        score_buckets.positive_count,
+        score_buckets.labelled_count - score_buckets.positive_count as negative_count,
+        score_buckets.squared_miss_sum,
+        score_buckets.log_loss_sum,
+        sum(score_buckets.labelled_count) over scores_up_to as labelled_up_to,
+        sum(score_buckets.positive_count) over scores_up_to as positives_up_to,
+        sum(score_buckets.labelled_count) over all_scores as all_labelled,
+        sum(score_buckets.positive_count) over all_scores as all_positives
 
     from score_buckets
+
+    inner join positive_classes
+        on
+            score_buckets.monitor = positive_classes.monitor
+            and positive_classes.positive_class is not null
+
+    window
+        all_scores as (
+            partition by
+                {%- for key in window_keys %}
+                score_buckets.{{ key }}{{ ',' if not loop.last }}
+                {%- endfor %}
+        ),
+        scores_up_to as (all_scores order by score_buckets.bucket)
 
 ),
 
 -- The area under the ROC curve is the share of pairs of a positive and a negative that
--- the scores put in the right order; pairs within one bucket count half.
+-- the scores put in the right order; pairs within one bucket count half. Average
+-- precision is the precision down to each bucket, weighted by its positives.
 ranking as (
 
     select
         {{ window_keys | join(',\n        ') }},
         sum(
             positive_count
-            * (negatives_below + (labelled_count - positive_count) / 2.0)
-        )::double precision / nullif(
-            sum(positive_count) * sum(labelled_count - positive_count), 0
-        )::double precision as roc_auc,
-        sum(positive_count)::double precision as positive_count,
-        sum(labelled_count - positive_count)::double precision as negative_count,
-        sum(log_loss_sum) / nullif(sum(labelled_count), 0)::double precision
-            as log_loss,
-        sum(squared_miss_sum) / nullif(sum(labelled_count), 0)::double precision
-            as brier_score
+            * (labelled_up_to - positives_up_to - negative_count / 2)
+        ) / nullif(sum(positive_count) * sum(negative_count), 0) as roc_auc,
+        sum(
+            positive_count * (all_positives - positives_up_to + positive_count)
+            / nullif(all_labelled - labelled_up_to + labelled_count, 0)
+        ) / nullif(sum(positive_count), 0) as average_precision,
+        sum(positive_count) as positive_count,
+        sum(negative_count) as negative_count,
+        sum(log_loss_sum) / nullif(sum(labelled_count), 0) as log_loss,
+        sum(squared_miss_sum) / nullif(sum(labelled_count), 0) as brier_score
 
     from ranked_scores
 
@@ -276,9 +305,11 @@ error_parts as (
     {{ windows_and_baseline(ref('int_outcome_stats'), [
         'outcome_count',
         'error_mean',
+        'error_m2',
         'absolute_error_mean',
         'absolute_error_m2',
         'squared_error_mean',
+        'squared_error_m2',
         'percentage_count',
         'percentage_error_sum',
         'actual_mean',
@@ -287,18 +318,33 @@ error_parts as (
 
 ),
 
+-- Only where all rows of the part have a square that can be squared again.
+limited_parts as (
+
+    select
+        *,
+        case when squared_error_m2 is not null then squared_error_mean end
+            as limited_squared_error_mean
+
+    from error_parts
+
+),
+
 centred_parts as (
 
     select
         *,
-        {{ merged_mean(
-            'outcome_count', 'absolute_error_mean', window_keys
-        ) | indent(8) }} as merged_absolute_error_mean,
-        {{ merged_mean(
-            'outcome_count', 'actual_mean', window_keys
-        ) | indent(8) }} as merged_actual_mean
+        {%- for mean in [
+            'error_mean',
+            'absolute_error_mean',
+            'limited_squared_error_mean',
+            'actual_mean',
+        ] %}
+        {{ merged_mean('outcome_count', mean, window_keys) | indent(8) }}
+            as merged_{{ mean }}{{ ',' if not loop.last }}
+        {%- endfor %}
 
-    from error_parts
+    from limited_parts
 
 ),
 
@@ -307,7 +353,10 @@ regression as (
     select
         {{ window_keys | join(',\n        ') }},
         sum(outcome_count) as outcome_count,
-        sum(outcome_count * error_mean) / sum(outcome_count) as mean_error,
+        min(merged_error_mean) as mean_error,
+        {{ merged_m2(
+            'outcome_count', 'error_mean', 'error_m2', 'merged_error_mean'
+        ) | indent(8) }} as error_m2,
         min(merged_absolute_error_mean) as mae,
         min(merged_actual_mean) as actual_mean,
         {{ merged_m2(
@@ -317,6 +366,15 @@ regression as (
             'merged_absolute_error_mean'
         ) | indent(8) }} as absolute_error_m2,
         sum(outcome_count * squared_error_mean) as squared_error_sum,
+        case
+            when count(squared_error_m2) = count(*)
+                then {{ merged_m2(
+                    'outcome_count',
+                    'limited_squared_error_mean',
+                    'squared_error_m2',
+                    'merged_limited_squared_error_mean'
+                ) | indent(20) }}
+        end as squared_error_m2,
         sum(percentage_count) as percentage_count,
         sum(percentage_error_sum) as percentage_error_sum,
         {{ merged_m2(
@@ -340,10 +398,8 @@ metrics as (
         labels.labelled_count::bigint as labelled_count,
         labels.labelled_count::double precision / labels.prediction_count
             as label_coverage,
-        case when labels.segment = 'all' then quantiles.p50 end
-            as label_delay_p50_seconds,
-        case when labels.segment = 'all' then quantiles.p95 end
-            as label_delay_p95_seconds,
+        quantiles.p50 as label_delay_p50_seconds,
+        quantiles.p95 as label_delay_p95_seconds,
         coalesce(
             classification.outcome_count, regression.outcome_count, 0
         )::bigint as outcome_count,
@@ -357,10 +413,32 @@ metrics as (
         ) | indent(8) }} as accuracy_upper,
         classification.balanced_accuracy,
         classification.precision,
+        {{ wilson_lower(
+            'classification.positive_correct_count',
+            'classification.positive_predicted_count'
+        ) | indent(8) }} as precision_lower,
+        {{ wilson_upper(
+            'classification.positive_correct_count',
+            'classification.positive_predicted_count'
+        ) | indent(8) }} as precision_upper,
         classification.recall,
+        {{ wilson_lower(
+            'classification.positive_correct_count', 'classification.positive_support'
+        ) | indent(8) }} as recall_lower,
+        {{ wilson_upper(
+            'classification.positive_correct_count', 'classification.positive_support'
+        ) | indent(8) }} as recall_upper,
         coalesce(classification.true_negative_count, 0)::double precision
         / nullif(classification.negative_count, 0)::double precision as specificity,
         classification.f1,
+        {%- for end, sign in {'lower': '-', 'upper': '+'}.items() %}
+        {{ f1_end(
+            'classification.positive_correct_count',
+            'classification.positive_support',
+            'classification.positive_predicted_count',
+            sign
+        ) | indent(8) }} as f1_{{ end }},
+        {%- endfor %}
         classification.f1_macro,
         ranking.roc_auc,
         {%- for end, sign in {'lower': '-', 'upper': '+'}.items() %}
@@ -368,17 +446,34 @@ metrics as (
             'ranking.roc_auc', 'ranking.positive_count', 'ranking.negative_count', sign
         ) | indent(8) }} as roc_auc_{{ end }},
         {%- endfor %}
+        ranking.average_precision,
         ranking.log_loss,
         ranking.brier_score,
+        calibration.expected_calibration_error,
         regression.mae,
         {%- for end, sign in {'lower': '-', 'upper': '+'}.items() %}
-        regression.mae {{ sign }} 1.959963984540054 * sqrt(
-            regression.absolute_error_m2
-            / nullif(regression.outcome_count - 1, 0)
-            / regression.outcome_count
-        ) as mae_{{ end }},
+        {{ mean_end(
+            'regression.mae',
+            'regression.absolute_error_m2',
+            'regression.outcome_count',
+            sign
+        ) | indent(8) }} as mae_{{ end }},
         {%- endfor %}
         sqrt(regression.squared_error_sum / regression.outcome_count) as rmse,
+        {%- for end, sign in {'lower': '-', 'upper': '+'}.items() %}
+        -- The root of what ends the interval of the mean square, which is 0 or more.
+        case
+            when
+                regression.outcome_count > 1
+                and regression.squared_error_m2 is not null
+                then sqrt(greatest(0, {{ mean_end(
+                    'regression.squared_error_sum / regression.outcome_count',
+                    'regression.squared_error_m2',
+                    'regression.outcome_count',
+                    sign
+                ) | indent(16) }}))
+        end as rmse_{{ end }},
+        {%- endfor %}
         regression.percentage_error_sum / nullif(regression.percentage_count, 0)
             as mape,
         -- A variance within the rounding of the mean is none; and numbers as far apart
@@ -396,34 +491,32 @@ metrics as (
                     else 0
                 end / regression.actual_m2
         end as r2,
-        regression.mean_error
+        regression.mean_error,
+        {%- for end, sign in {'lower': '-', 'upper': '+'}.items() %}
+        {{ mean_end(
+            'regression.mean_error',
+            'regression.error_m2',
+            'regression.outcome_count',
+            sign
+        ) | indent(8) }} as mean_error_{{ end }}{{ ',' if not loop.last }}
+        {%- endfor %}
 
     from labels
 
-    left join quantiles
-        on
-            labels.monitor = quantiles.monitor
-            and labels.model_version = quantiles.model_version
-            and labels.grain = quantiles.grain
-            and labels.window_start = quantiles.window_start
+    {%- for part in [
+        'quantiles',
+        'classification',
+        'ranking',
+        'calibration',
+        'regression',
+    ] %}
 
-    left join classification
+    left join {{ part }}
         on
             {%- for key in window_keys %}
-            {{ 'and ' if not loop.first }}labels.{{ key }} = classification.{{ key }}
+            {{ 'and ' if not loop.first }}labels.{{ key }} = {{ part }}.{{ key }}
             {%- endfor %}
-
-    left join ranking
-        on
-            {%- for key in window_keys %}
-            {{ 'and ' if not loop.first }}labels.{{ key }} = ranking.{{ key }}
-            {%- endfor %}
-
-    left join regression
-        on
-            {%- for key in window_keys %}
-            {{ 'and ' if not loop.first }}labels.{{ key }} = regression.{{ key }}
-            {%- endfor %}
+    {%- endfor %}
 
 ),
 
@@ -459,26 +552,9 @@ beside_baseline as (
         metrics.label_delay_p95_seconds,
         metrics.outcome_count,
         baseline_metrics.outcome_count as baseline_outcome_count,
-        {%- set figures = [
-            'accuracy',
-            'balanced_accuracy',
-            'precision',
-            'recall',
-            'specificity',
-            'f1',
-            'f1_macro',
-            'roc_auc',
-            'log_loss',
-            'brier_score',
-            'mae',
-            'rmse',
-            'mape',
-            'r2',
-            'mean_error',
-        ] %}
-        {%- for figure in figures %}
+        {%- for figure, has_interval in figures.items() %}
         metrics.{{ figure }},
-        {%- if figure in ['accuracy', 'roc_auc', 'mae'] %}
+        {%- if has_interval %}
         metrics.{{ figure }}_lower,
         metrics.{{ figure }}_upper,
         {%- endif %}

@@ -57,12 +57,22 @@ with
         {{ segment_keys(monitor.segments) | indent(8) }},
         count(*) as outcome_count,
         avg(error) as error_mean,
+        var_pop(error) * count(*) as error_m2,
         avg(abs(error)) as absolute_error_mean,
         var_pop(abs(error)) * count(*) as absolute_error_m2,
         -- Not `avg`, which squares what it averages, and so could overflow.
         sum(
             {{ squared('error') | indent(12) }}
         ) / count(*) as squared_error_mean,
+        -- The fourth power of an error above 1e50 may be more than a double holds.
+        case
+            when max(abs(error)) <= 1e50
+                then var_pop(
+                    case when abs(error) <= 1e50 then
+                        {{ squared('error') | indent(24) }}
+                    end
+                ) * count(*)
+        end as squared_error_m2,
         -- A percentage of nothing is none: rows with an actual of 0 are left out.
         count(*) filter (where abs(actual) > 1e-100) as percentage_count,
         coalesce(
@@ -90,9 +100,11 @@ outcome_stats as (
         'segment_value': 'text',
         'outcome_count': 'bigint',
         'error_mean': 'double precision',
+        'error_m2': 'double precision',
         'absolute_error_mean': 'double precision',
         'absolute_error_m2': 'double precision',
         'squared_error_mean': 'double precision',
+        'squared_error_m2': 'double precision',
         'percentage_count': 'bigint',
         'percentage_error_sum': 'double precision',
         'actual_mean': 'double precision',

@@ -21,17 +21,26 @@
 
 with
 
-{% for monitor in monitors() if monitor.task == 'binary' -%}
+{% for monitor in monitors() if monitor.task != 'regression' -%}
 {%- set score -%}
 case
             when score between 0 and 1
                 then {{ usable_number('score') | indent(16) }}
         end
 {%- endset -%}
-{%- set is_positive = 'actual = ' ~ text_literal(monitor.positive_class) -%}
+{#- With more than two classes the score is for the predicted one: to be right. -#}
+{%- set positive = text_literal(monitor.positive_class or '') -%}
+{%- if monitor.task == 'binary' -%}
+    {%- set is_positive = 'actual = ' ~ positive -%}
+    {%- set predicts_positive = 'prediction = ' ~ positive -%}
+{%- else -%}
+    {%- set is_positive = 'actual::text = prediction::text' -%}
+    {%- set predicts_positive = 'case when prediction is not null then true end' -%}
+{%- endif -%}
 {%- set columns = [
     {'name': 'score', 'expression': score},
     {'name': 'is_positive', 'expression': is_positive},
+    {'name': 'predicts_positive', 'expression': predicts_positive},
 ] + segment_values(monitor.segments) -%}
 {{ monitor.name }}_scored as (
 
@@ -50,7 +59,11 @@ case
 
     from {{ monitor.name }}_scored
 
-    where score is not null
+    where
+        score is not null
+        {%- if monitor.task == 'multiclass' %}
+        and predicts_positive
+        {%- endif %}
 
 ),
 
@@ -65,8 +78,20 @@ case
         bucket,
         count(*) as score_count,
         sum(score) as score_sum,
+        count(*) filter (where predicts_positive) as predicted_positive_count,
+        count(*) filter (where not predicts_positive) as predicted_negative_count,
         count(is_positive) as labelled_count,
         count(*) filter (where is_positive) as positive_count,
+        coalesce(
+            sum(score) filter (where is_positive is not null), 0
+        ) as labelled_score_sum,
+        count(*) filter (
+            where predicts_positive and is_positive is not null
+        ) as labelled_predicted_positive_count,
+        count(*) filter (
+            where not predicts_positive and is_positive is not null
+        ) as labelled_predicted_negative_count,
+        count(*) filter (where predicts_positive = is_positive) as correct_count,
         coalesce(
             sum(
                 {{ squared('miss') | indent(16) }}
@@ -94,7 +119,7 @@ case
 
 score_buckets as (
 
-    {{ union_of_task('buckets', ['binary'], {
+    {{ union_of_task('buckets', ['binary', 'multiclass'], {
         'monitor': 'text',
         'grain': 'text',
         'window_start': 'timestamptz',
@@ -104,8 +129,14 @@ score_buckets as (
         'bucket': 'integer',
         'score_count': 'bigint',
         'score_sum': 'double precision',
+        'predicted_positive_count': 'bigint',
+        'predicted_negative_count': 'bigint',
         'labelled_count': 'bigint',
         'positive_count': 'bigint',
+        'labelled_score_sum': 'double precision',
+        'labelled_predicted_positive_count': 'bigint',
+        'labelled_predicted_negative_count': 'bigint',
+        'correct_count': 'bigint',
         'squared_miss_sum': 'double precision',
         'log_loss_sum': 'double precision',
     }) }}

@@ -26,6 +26,7 @@
     'int_baseline_bins',
     'int_drift_scores',
     'int_model_performance',
+    'model_performance_by_class',
     'service_health',
     'data_quality',
 ] %}
