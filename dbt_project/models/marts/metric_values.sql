@@ -27,6 +27,15 @@
     'model_performance_by_class': {
         'column_name': 'mart.class',
         'sample_counts': {
+            'baseline_': 'null',
+            'precision': 'predicted_count',
+            'predicted_count': 'predicted_count',
+            '': 'support',
+        },
+    },
+    'model_performance_by_class': {
+        'column_name': 'mart.class',
+        'sample_counts': {
             'baseline_': 'baseline_support',
             'precision': 'predicted_count',
             'f1': '(support + predicted_count - correct_count)',
