@@ -30,6 +30,7 @@ def measure_builds(bench: Bench, settings: ConnectionSettings, shape: Shape) -> 
         Figure(
             title=f"{of}: first build of all models",
             runs=(models.result.seconds,),
+            processor=(models.processor,),
             rows=rows,
             memory=models.memory,
             detail=build_detail(models.result),
@@ -48,6 +49,7 @@ def measure_builds(bench: Bench, settings: ConnectionSettings, shape: Shape) -> 
         Figure(
             title=f"{of}: data tests after it",
             runs=(tests.result.seconds,),
+            processor=(tests.processor,),
             memory=tests.memory,
             detail=build_detail(tests.result),
         ),
@@ -57,6 +59,7 @@ def measure_builds(bench: Bench, settings: ConnectionSettings, shape: Shape) -> 
         Figure(
             title=f"{of}: build with nothing new",
             runs=tuple(finished.result.seconds for finished in idle),
+            processor=tuple(finished.processor for finished in idle),
             detail=build_detail(idle[-1].result),
         ),
     )

@@ -103,6 +103,7 @@ class _Refreshes:
             Figure(
                 title=title,
                 runs=tuple(finished.result.seconds for finished in models),
+                processor=tuple(finished.processor for finished in models),
                 memory=models[-1].memory,
                 detail={
                     **build_detail(models[-1].result),
@@ -118,6 +119,7 @@ class _Refreshes:
                 Figure(
                     title=f"data tests after {title}",
                     runs=tuple(finished.result.seconds for finished in tests),
+                    processor=tuple(finished.processor for finished in tests),
                     detail=build_detail(tests[-1].result),
                 ),
             )

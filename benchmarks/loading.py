@@ -9,7 +9,7 @@ from psycopg import sql
 
 from benchmarks.bench import Bench
 from benchmarks.builds import measure_builds
-from benchmarks.measure import Figure, Worker, timed
+from benchmarks.measure import Figure, Worker, timed, timed_with_server
 from benchmarks.tables import (
     BLOCK_BYTES,
     write_baseline_lines,
@@ -48,6 +48,7 @@ def measure_json(bench: Bench, *, build: bool) -> None:
                     Figure(
                         title=f"{target}: JSON lines by the loader",
                         runs=(finished.result,),
+                        processor=(finished.processor,),
                         rows=counts[target],
                         memory=finished.memory,
                         detail={"file_bytes": path.stat().st_size},
@@ -105,14 +106,21 @@ def _measure_bare_copy(
             ("heap_copy", heap, "bare COPY, no index"),
         ):
             statement = sql.SQL("copy {} ({}) from stdin").format(table, columns)
-            seconds = timed(partial(_copy_file, connection, statement, path))
+            seconds, used = timed_with_server(
+                partial(_copy_file, connection, statement, path), bench.postmaster
+            )
             rows = connection.execute(
                 sql.SQL("select count(*) from {}").format(table)
             ).fetchone()
             assert rows is not None
             bench.report(
                 f"load.{target}.{name}",
-                Figure(title=f"{target}: {title}", runs=(seconds,), rows=rows[0]),
+                Figure(
+                    title=f"{target}: {title}",
+                    runs=(seconds,),
+                    processor=(used,),
+                    rows=rows[0],
+                ),
             )
         connection.execute("drop schema bare cascade")
     path.unlink()

@@ -1,4 +1,4 @@
-"""Time and peak memory of a job in a process of its own."""
+"""Time, processor time and peak memory of a job in a process of its own."""
 
 import os
 import statistics
@@ -37,10 +37,15 @@ class Memory:
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """One measured time: the median of ``runs``, with what it took and is of."""
+    """One measured time: the median of ``runs``, with what it took and is of.
+
+    ``processor`` holds the runs' seconds of processor time, that of Postgres included.
+    It hardly changes when the machine does other work as well.
+    """
 
     title: str
     runs: tuple[float, ...]
+    processor: tuple[float, ...] = ()
     rows: int | None = None
     memory: Memory | None = None
     detail: Mapping[str, Any] = field(default_factory=dict)
@@ -50,6 +55,11 @@ class Figure:
         """The median of the runs."""
         return statistics.median(self.runs)
 
+    @property
+    def processor_seconds(self) -> float | None:
+        """The median of the runs' processor times, if they were measured."""
+        return statistics.median(self.processor) if self.processor else None
+
 
 @dataclass(frozen=True, kw_only=True)
 class Finished(Generic[_Result]):
@@ -57,6 +67,7 @@ class Finished(Generic[_Result]):
 
     result: _Result
     seconds: float
+    processor: float
     memory: Memory
 
 
@@ -92,9 +103,9 @@ class MemoryWatch:
 
     def _sample(self) -> None:
         while True:
-            self._process = max(self._process, _total(self._pid, _resident))
+            self._process = max(self._process, int(_total(self._pid, _resident)))
             if self._postmaster is not None:
-                self._server = max(self._server, _total(self._postmaster, _own))
+                self._server = max(self._server, int(_total(self._postmaster, _own)))
             if self._done.wait(_SAMPLE_SECONDS):
                 return
 
@@ -130,10 +141,18 @@ class Worker:
     ) -> Finished[_Result]:
         """Run a job to its end."""
         with MemoryWatch(self._pid, self._postmaster) as watch:
+            used = self._processor_seconds()
             started = time.perf_counter()
             result = self._pool.submit(job, *arguments, **options).result()
             seconds = time.perf_counter() - started
-        return Finished(result=result, seconds=seconds, memory=watch.peak)
+            used = self._processor_seconds() - used
+        return Finished(
+            result=result, seconds=seconds, processor=used, memory=watch.peak
+        )
+
+    def _processor_seconds(self) -> float:
+        pids = [self._pid, *([] if self._postmaster is None else [self._postmaster])]
+        return sum(_total(pid, _processor_seconds) for pid in pids)
 
 
 def run_program(
@@ -166,8 +185,18 @@ def timed(job: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def _total(pid: int, size: Callable[[psutil.Process], int]) -> int:
-    total = 0
+def timed_with_server(
+    job: Callable[[], object], postmaster: int
+) -> tuple[float, float]:
+    """Seconds and processor seconds of a job here that mostly waits for Postgres."""
+    used = time.process_time() + _total(postmaster, _processor_seconds)
+    seconds = timed(job)
+    used = time.process_time() + _total(postmaster, _processor_seconds) - used
+    return seconds, used
+
+
+def _total(pid: int, size: Callable[[psutil.Process], float]) -> float:
+    total = 0.0
     try:
         process = psutil.Process(pid)
         family = [process, *process.children(recursive=True)]
@@ -179,6 +208,14 @@ def _total(pid: int, size: Callable[[psutil.Process], int]) -> int:
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
     return total
+
+
+def _processor_seconds(process: psutil.Process) -> float:
+    """That of the process and, on Linux, of its children that have ended."""
+    times = process.cpu_times()
+    return float(
+        times.user + times.system + times.children_user + times.children_system
+    )
 
 
 def _resident(process: psutil.Process) -> int:

@@ -99,6 +99,7 @@ def _measure_peer(bench: Bench, peer: Peer, directory: Path) -> None:
             Figure(
                 title=title,
                 runs=(measured["seconds"][job],),
+                processor=(measured["processor"][job],),
                 rows=bench.sizes.rows,
                 memory=memory,
                 detail={"version": measured["version"]},

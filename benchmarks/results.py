@@ -17,10 +17,14 @@ TIMES = "\N{MULTIPLICATION SIGN}"
 
 @dataclass(frozen=True, kw_only=True)
 class Ratio:
-    """A comparison within one run; without a budget it only informs."""
+    """A comparison within one run; without a budget it only informs.
+
+    ``value`` is of times as the clock has them, ``by_processor`` of processor times.
+    """
 
     title: str
     value: float
+    by_processor: float | None = None
     unit: str = TIMES
     at_least: float | None = None
     at_most: float | None = None
@@ -50,6 +54,86 @@ class Ratio:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Which figures' sums make a ratio, by their keys, and its budget."""
+
+    title: str
+    over: tuple[str, ...]
+    under: tuple[str, ...]
+    at_least: float | None = None
+    at_most: float | None = None
+
+
+WIDE = ("build.wide.models",)
+JSON = ("build.json.models",)
+COMPARISONS = (
+    Comparison(
+        title="Evidently's drift preset ÷ all families from a wide table",
+        over=("evidently.drift",),
+        under=WIDE,
+        at_least=12,
+    ),
+    Comparison(
+        title="Evidently's drift preset ÷ all families from a JSON log",
+        over=("evidently.drift",),
+        under=JSON,
+        at_least=12,
+    ),
+    Comparison(
+        title="all families from a wide table ÷ a bare scan of it",
+        over=WIDE,
+        under=("scan",),
+        at_most=40,
+    ),
+    Comparison(
+        title="all families from a JSON log ÷ a bare scan of the wide table",
+        over=JSON,
+        under=("scan",),
+    ),
+    Comparison(
+        title="all families and all data tests ÷ all families, wide table",
+        over=(*WIDE, "build.wide.tests"),
+        under=WIDE,
+    ),
+    Comparison(
+        title="NannyML's drift and CBPE ÷ all families from a wide table",
+        over=("nannyml.drift", "nannyml.estimated_performance"),
+        under=WIDE,
+    ),
+    Comparison(
+        title="whylogs' profiles ÷ all families from a wide table",
+        over=("whylogs.profiles",),
+        under=WIDE,
+    ),
+    Comparison(
+        title="reading the rows into pandas ÷ all families from a wide table",
+        over=("read_sql",),
+        under=WIDE,
+    ),
+    Comparison(
+        title="bare COPY of predictions and labels ÷ the loader of JSON lines",
+        over=("load.prediction_logs.bare_copy", "load.ground_truth.bare_copy"),
+        under=("load.prediction_logs", "load.ground_truth"),
+        at_least=0.5,
+    ),
+    *(
+        Comparison(
+            title=f"{title}: after a year ÷ after a week",
+            over=tuple(f"history.year.{key}" for key in keys),
+            under=tuple(f"history.week.{key}" for key in keys),
+            at_most=1.2,
+        )
+        for title, keys in (
+            ("one more day", ("day",)),
+            ("one more day and all data tests", ("day", "day_tests")),
+            ("late labels of one day", ("labels_1",)),
+            ("nothing new", ("nothing",)),
+        )
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Results:
     """Everything that one run measured."""
 
@@ -57,98 +141,21 @@ class Results:
     figures: dict[str, Figure] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
 
-    def seconds(self, *keys: str) -> float | None:
-        """The sum of some figures' medians, if all were measured."""
-        figures = [self.figures.get(key) for key in keys]
-        if any(figure is None for figure in figures):
-            return None
-        return sum(figure.seconds for figure in figures if figure is not None)
-
     def ratios(self) -> list[Ratio]:
         """All comparisons whose two sides were measured."""
         return list(self._ratios())
 
     def _ratios(self) -> Iterator[Ratio]:
-        seconds = self.seconds
-        wide, json_log = seconds("build.wide.models"), seconds("build.json.models")
-        evidently, scan = seconds("evidently.drift"), seconds("scan")
-        yield from _ratio(
-            "Evidently's drift preset ÷ all families from a wide table",
-            (evidently, wide),
-            at_least=12,
-        )
-        yield from _ratio(
-            "Evidently's drift preset ÷ all families from a JSON log",
-            (evidently, json_log),
-            at_least=12,
-        )
-        yield from _ratio(
-            "all families from a wide table ÷ a bare scan of it",
-            (wide, scan),
-            at_most=40,
-        )
-        yield from _ratio(
-            "all families from a JSON log ÷ a bare scan of the wide table",
-            (json_log, scan),
-        )
-        yield from _ratio(
-            "with all data tests, from a wide table ÷ without",
-            (seconds("build.wide.models", "build.wide.tests"), wide),
-        )
-        yield from _ratio(
-            "NannyML's drift and CBPE ÷ all families from a wide table",
-            (seconds("nannyml.drift", "nannyml.estimated_performance"), wide),
-        )
-        yield from _ratio(
-            "whylogs' profiles ÷ all families from a wide table",
-            (seconds("whylogs.profiles"), wide),
-        )
-        yield from _ratio(
-            "reading the rows into pandas ÷ all families from a wide table",
-            (seconds("read_sql"), wide),
-        )
-        yield from _ratio(
-            "bare COPY of predictions and labels ÷ the loader of JSON lines",
-            (
-                seconds(
-                    "load.prediction_logs.bare_copy", "load.ground_truth.bare_copy"
-                ),
-                seconds("load.prediction_logs", "load.ground_truth"),
-            ),
-            at_least=0.5,
-        )
-        for key, title in (
-            ("day", "one more day"),
-            ("labels_1", "late labels of one day"),
-            ("nothing", "nothing new"),
-        ):
-            year, week = f"history.year.{key}", f"history.week.{key}"
-            yield from _ratio(
-                f"{title}: after a year ÷ after a week",
-                (seconds(year), seconds(week)),
-                at_most=1.2,
-            )
-        yield from _ratio(
-            "one more day with all data tests: after a year ÷ after a week",
-            (
-                seconds("history.year.day", "history.year.day_tests"),
-                seconds("history.week.day", "history.week.day_tests"),
-            ),
-            at_most=1.2,
-        )
-        labelled = sorted(
-            int(key.rpartition("_")[2])
-            for key in self.figures
-            if key.startswith("history.year.labels_")
-        )
-        for fewer, more in pairwise(labelled):
-            yield from _ratio(
-                f"late labels of {more} days ÷ of {fewer}",
-                (
-                    seconds(f"history.year.labels_{more}"),
-                    seconds(f"history.year.labels_{fewer}"),
-                ),
-                at_most=more / fewer,
+        for comparison in (*COMPARISONS, *self._comparisons_of_labels()):
+            over, under = self._all(comparison.over), self._all(comparison.under)
+            if over is None or under is None:
+                continue
+            yield Ratio(
+                title=comparison.title,
+                value=_seconds(over) / _seconds(under),
+                by_processor=_quotient(_processor(over), _processor(under)),
+                at_least=comparison.at_least,
+                at_most=comparison.at_most,
             )
         evaluation = self.figures.get("evaluation")
         if evaluation is not None and evaluation.memory is not None:
@@ -158,6 +165,23 @@ class Results:
                 unit="GiB",
                 at_most=1,
             )
+
+    def _comparisons_of_labels(self) -> Iterator[Comparison]:
+        """Each number of days with the next fewer: the time may grow with it."""
+        keys = [key for key in self.figures if key.startswith("history.year.labels_")]
+        for fewer, more in pairwise(sorted(keys, key=_days_of)):
+            yield Comparison(
+                title=f"late labels of {_days_of(more)} days ÷ of {_days_of(fewer)}",
+                over=(more,),
+                under=(fewer,),
+                at_most=_days_of(more) / _days_of(fewer),
+            )
+
+    def _all(self, keys: Sequence[str]) -> list[Figure] | None:
+        """The figures, if every one was measured."""
+        if not all(key in self.figures for key in keys):
+            return None
+        return [self.figures[key] for key in keys]
 
     def write(self, path: Path) -> None:
         """Write everything as JSON, ratios included."""
@@ -184,7 +208,11 @@ def read_results(path: Path) -> Results:
         del figure["seconds"]
         memory = figure.pop("memory")
         figures[key] = Figure(
-            **{**figure, "runs": tuple(figure["runs"])},
+            **{
+                **figure,
+                "runs": tuple(figure["runs"]),
+                "processor": tuple(figure["processor"]),
+            },
             memory=None if memory is None else Memory(**memory),
         )
     return Results(
@@ -192,8 +220,8 @@ def read_results(path: Path) -> Results:
     )
 
 
-RATIO_HEADINGS = ("ratio", "measured", "budget", "")
-FIGURE_HEADINGS = ("work", "seconds", "rows/s", "process MiB", "Postgres MiB")
+RATIO_HEADINGS = ("ratio", "measured", "by CPU time", "budget", "")
+FIGURE_HEADINGS = ("work", "seconds", "CPU s", "rows/s", "process MiB", "Postgres MiB")
 
 
 def ratio_cells(results: Results) -> list[tuple[str, ...]]:
@@ -203,6 +231,7 @@ def ratio_cells(results: Results) -> list[tuple[str, ...]]:
         (
             ratio.title,
             f"{ratio.value:.2f} {ratio.unit}",
+            _fixed(ratio.by_processor),
             ratio.budget,
             ratio.verdict if judged else "",
         )
@@ -216,6 +245,7 @@ def figure_cells(figures: Mapping[str, Figure]) -> list[tuple[str, ...]]:
         (
             figure.title,
             f"{figure.seconds:.2f}",
+            _fixed(figure.processor_seconds),
             f"{figure.rows / figure.seconds:,.0f}" if figure.rows else "",
             _mebibytes(figure.memory.process if figure.memory else None),
             _mebibytes(figure.memory.server if figure.memory else None),
@@ -248,16 +278,27 @@ def machine_lines(machine: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _ratio(
-    title: str,
-    sides: tuple[float | None, float | None],
-    *,
-    at_least: float | None = None,
-    at_most: float | None = None,
-) -> Iterator[Ratio]:
-    over, under = sides
-    if over is not None and under:
-        yield Ratio(title=title, value=over / under, at_least=at_least, at_most=at_most)
+def _seconds(figures: Sequence[Figure]) -> float:
+    return sum(figure.seconds for figure in figures)
+
+
+def _processor(figures: Sequence[Figure]) -> float | None:
+    """The sum of the processor times, if all were measured."""
+    times = [figure.processor_seconds for figure in figures]
+    known = [time for time in times if time is not None]
+    return sum(known) if len(known) == len(times) else None
+
+
+def _quotient(over: float | None, under: float | None) -> float | None:
+    return None if over is None or not under else over / under
+
+
+def _days_of(key: str) -> int:
+    return int(key.rpartition("_")[2])
+
+
+def _fixed(number: float | None) -> str:
+    return "" if number is None else f"{number:.2f}"
 
 
 def _mebibytes(size: int | None) -> str:

@@ -13,7 +13,7 @@ from benchmarks import evaluation
 from benchmarks.bench import END, Bench
 from benchmarks.builds import measure_builds
 from benchmarks.generate import CATEGORIES, NUMBERS, days_before, midnight
-from benchmarks.measure import Figure, Worker, timed
+from benchmarks.measure import Figure, Worker, timed, timed_with_server
 from benchmarks.tables import WIDE_TABLES, analyze, load_wide, load_wide_baseline
 from orchestration import warehouse
 from orchestration.warehouse import ConnectionSettings
@@ -46,14 +46,16 @@ def _measure_scan(bench: Bench, connection: psycopg.Connection, rows: int) -> No
     counts = [f"count({name})" for name in CATEGORIES]
     statement = f"select {', '.join(sums + counts)} from bench.predictions".encode()
     connection.execute(statement)
-    runs = tuple(timed(lambda: connection.execute(statement)) for _ in range(3))
+    scan = partial(connection.execute, statement)
+    times = [timed_with_server(scan, bench.postmaster) for _ in range(3)]
     plan = connection.execute(b"explain (format json) " + statement).fetchone()
     assert plan is not None
     bench.report(
         "scan",
         Figure(
             title="bare scan: sums of the numbers, counts of the texts",
-            runs=runs,
+            runs=tuple(seconds for seconds, _ in times),
+            processor=tuple(used for _, used in times),
             rows=rows,
             detail={"workers_planned": _workers(plan[0])},
         ),
@@ -77,6 +79,7 @@ def _measure_evaluation(bench: Bench, settings: ConnectionSettings) -> None:
         Figure(
             title=f"Driftline's Evidently step, {len(days)} days sampled",
             runs=(finished.result,),
+            processor=(finished.processor,),
             memory=finished.memory,
         ),
     )
@@ -92,6 +95,7 @@ def _measure_read_sql(bench: Bench, settings: ConnectionSettings) -> None:
         Figure(
             title="the same rows into pandas, day by day, by read_sql",
             runs=(finished.result,),
+            processor=(finished.processor,),
             rows=bench.sizes.rows,
             memory=finished.memory,
         ),
