@@ -14,7 +14,13 @@ from benchmarks.builds import build_detail
 from benchmarks.generate import Log, concatenated, day_of_log, days_before, midnight
 from benchmarks.measure import Figure, Worker
 from benchmarks.project import copy_project
-from benchmarks.tables import WIDE_TABLES, analyze, load_wide, load_wide_baseline
+from benchmarks.tables import (
+    WIDE_TABLES,
+    analyze,
+    load_history,
+    load_now,
+    load_wide_baseline,
+)
 from orchestration import warehouse
 from orchestration.warehouse import ConnectionSettings
 
@@ -37,7 +43,7 @@ def _measure_after(
         Worker(postmaster=bench.postmaster) as worker,
     ):
         connection.execute(WIDE_TABLES)
-        load_wide(connection, concatenated(list(logs)))
+        load_history(connection, concatenated(list(logs)))
         load_wide_baseline(connection, bench.baseline())
         analyze(connection)
         worker.run(dbt_process.open_project, settings, project)
@@ -50,7 +56,7 @@ def _measure_after(
         refreshes.measure(
             "day",
             "one more day",
-            [partial(load_wide, connection, _day(bench, day)) for day in added],
+            [partial(load_now, connection, _day(bench, day)) for day in added],
             with_tests=True,
         )
         for days in sizes.label_windows:

@@ -46,8 +46,29 @@ WIDE_TABLES = f"""
 """
 
 
-def load_wide(connection: psycopg.Connection, log: Log) -> None:
-    """Add a log to the wide tables."""
+def load_history(connection: psycopg.Connection, log: Log) -> None:
+    """Fill the wide tables as live traffic would: each row a minute after it happened.
+
+    Were all of it loaded now, a build would look at all of it again for an hour, in
+    case of transactions that commit late.
+    """
+    predictions, labels = log.predictions, log.labels
+    delay = pd.Timedelta(minutes=1)
+    with connection.transaction():
+        copy_frame(
+            connection,
+            "bench.predictions",
+            predictions.assign(loaded_at=predictions["predicted_at"] + delay),
+        )
+        copy_frame(
+            connection,
+            "bench.outcomes",
+            labels.assign(loaded_at=labels["observed_at"] + delay),
+        )
+
+
+def load_now(connection: psycopg.Connection, log: Log) -> None:
+    """Add to the wide tables what arrives at this moment."""
     with connection.transaction():
         copy_frame(connection, "bench.predictions", log.predictions)
         copy_frame(connection, "bench.outcomes", log.labels)

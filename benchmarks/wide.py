@@ -14,7 +14,7 @@ from benchmarks.bench import END, Bench
 from benchmarks.builds import measure_builds
 from benchmarks.generate import CATEGORIES, NUMBERS, days_before, midnight
 from benchmarks.measure import Figure, Worker, timed, timed_with_server
-from benchmarks.tables import WIDE_TABLES, analyze, load_wide, load_wide_baseline
+from benchmarks.tables import WIDE_TABLES, analyze, load_history, load_wide_baseline
 from orchestration import warehouse
 from orchestration.warehouse import ConnectionSettings
 
@@ -26,7 +26,7 @@ def measure_wide(bench: Bench, *, evaluate: bool, read_sql: bool) -> None:
         with warehouse.connect(settings, autocommit=True) as connection:
             bench.progress("loading the wide tables")
             connection.execute(WIDE_TABLES)
-            seconds = timed(partial(load_wide, connection, log))
+            seconds = timed(partial(load_history, connection, log))
             load_wide_baseline(connection, baseline)
             analyze(connection)
             rows = len(log.predictions)
