@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -170,6 +172,8 @@ def _bench(
 @contextmanager
 def _server() -> Iterator[tuple[Path, ConnectionSettings]]:
     """A Postgres with the settings of `driftline up`, gone at the end."""
+    # A server is no child of ours: it would outlive us.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     home = Path(tempfile.mkdtemp(prefix="driftline-bench-"))
     try:
         yield home, warehouse.start(home)

@@ -19,7 +19,7 @@ from benchmarks.tables import (
 from orchestration import warehouse
 from orchestration.warehouse import ConnectionSettings
 from simulator.loading import load_lines
-from simulator.records import Target
+from simulator.records import PARSERS, Target
 
 
 def measure_json(bench: Bench, *, build: bool) -> None:
@@ -54,6 +54,17 @@ def measure_json(bench: Bench, *, build: bool) -> None:
                         detail={"file_bytes": path.stat().st_size},
                     ),
                 )
+            bench.progress("reading the same JSON lines without loading them")
+            finished = worker.run(read_file, Target.PREDICTION_LOGS, predictions)
+            bench.report(
+                f"load.{Target.PREDICTION_LOGS}.read",
+                Figure(
+                    title=f"{Target.PREDICTION_LOGS}: JSON lines read and checked only",
+                    runs=(finished.result,),
+                    processor=(finished.processor,),
+                    rows=counts[Target.PREDICTION_LOGS],
+                ),
+            )
             worker.run(load_file, settings, Target.BASELINE_LOGS, validated)
         for path in (predictions, labels, validated):
             path.unlink()
@@ -73,6 +84,17 @@ def load_file(settings: ConnectionSettings, target: Target, path: Path) -> float
 
     with warehouse.connect(settings, autocommit=True) as connection:
         return timed(load)
+
+
+def read_file(target: Target, path: Path) -> float:
+    """Read and check the lines of a file as the loader does; the seconds it took."""
+
+    def read() -> None:
+        with path.open("rb") as stream:
+            for line in stream:
+                PARSERS[target](line)
+
+    return timed(read)
 
 
 def _measure_bare_copy(
