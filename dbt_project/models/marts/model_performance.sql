@@ -8,6 +8,12 @@ performance as (
 
 ),
 
+estimates as (
+
+    select * from {{ ref('int_estimated_performance') }}
+
+),
+
 monitors as (
 
     select * from {{ ref('int_monitors') }}
@@ -40,6 +46,9 @@ judged as (
         {%- endfor %}
         {%- for figure in performance_figures() %}
         performance.baseline_{{ figure }},
+        {%- endfor %}
+        {%- for figure in estimated_figures() %}
+        estimates.{{ figure }},
         {%- endfor %}
         case
             when
@@ -86,6 +95,15 @@ judged as (
 
     inner join monitors
         on performance.monitor = monitors.monitor
+
+    left join estimates
+        on
+            performance.monitor = estimates.monitor
+            and performance.model_version = estimates.model_version
+            and performance.segment = estimates.segment
+            and performance.segment_value = estimates.segment_value
+            and performance.grain = estimates.grain
+            and performance.window_start = estimates.window_start
 
 )
 

@@ -13,6 +13,11 @@ from statsmodels.stats.proportion import (  # type: ignore[import-untyped]
     proportion_confint,
 )
 
+from tests.dbt.recomputed.estimated_performance import (
+    estimator,
+    scored_labels,
+    steps_of,
+)
 from tests.dbt.recomputed.rows import (
     GRAINS,
     Array,
@@ -34,6 +39,7 @@ def model_performance(monitor: Monitor) -> dict[tuple[object, ...], Figures]:
     found: dict[tuple[object, ...], Figures] = {}
     by_window = windows(monitor, monitor.grains["columns"], segments=True)
     segments = [segments_of(monitor, row) for row in monitor.baseline]
+    estimates = estimator(monitor)
 
     @cache
     def of_baseline(version: str | None, segment: tuple[str, str]) -> Figures:
@@ -66,6 +72,7 @@ def model_performance(monitor: Monitor) -> dict[tuple[object, ...], Figures]:
         found[key] = {
             **figures,
             **quality(monitor, rows),
+            **estimates(rows),
             **{
                 f"baseline_{name}": value
                 for name, value in baseline.items()
@@ -124,11 +131,6 @@ def f1_ends(hits: int, others: int) -> tuple[float | None, float | None]:
     return 2 * lower / (1 + lower), 2 * upper / (1 + upper)
 
 
-def steps_of(scores: Array) -> Array:
-    """The bucket of each score: 200 equal steps."""
-    return np.minimum(np.floor(scores * 200), 199)
-
-
 def _classification(rows: Sequence[Row], positive: str | None) -> Figures:
     pairs = [
         (str(row.values["actual"]), str(row.values["prediction"]))
@@ -177,25 +179,6 @@ def _classification(rows: Sequence[Row], positive: str | None) -> Figures:
         else None,
         "f1": metrics.f1_score(is_positive, is_predicted, **undefined),
     }
-
-
-def scored_labels(monitor: Monitor, rows: Sequence[Row]) -> tuple[Array, Array]:
-    """Outcomes, 1 or 0, and scores of the rows that have both."""
-    pairs = [
-        (float(row.values["actual"] == target), score)
-        for row in rows
-        for target in [monitor.positive_class or row.values["prediction"]]
-        for score in scores_of([row])
-        if row.values["actual"] is not None and target is not None
-    ]
-    actual, score = zip(*pairs, strict=True) if pairs else ((), ())
-    return np.array(actual), np.array(score)
-
-
-def scores_of(rows: Sequence[Row]) -> Array:
-    """The scores that are probabilities."""
-    found = numbers([row.values["score"] for row in rows])
-    return found[(found >= 0) & (found <= 1)]
 
 
 def _calibration_error(pairs: tuple[Array, Array]) -> float | None:

@@ -11,6 +11,7 @@
 {{
     config(
         meta={'family': 'outcomes'},
+        pre_hook='{{ join_by_hash() }}',
         indexes=[
             {
                 'columns': [
