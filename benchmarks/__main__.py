@@ -116,11 +116,7 @@ def main(
                 "sizes": {**asdict(sizes), "seed": seed},
             }
         results = Results(machine=machine)
-        try:
-            _measure(steps, _bench(home, settings, sizes, seed, results))
-        finally:
-            # What is known is known, also if a step failed.
-            results.write(json)
+        _measure(steps, _bench(home, settings, sizes, seed, results, json))
     _print(results, json)
 
 
@@ -139,7 +135,12 @@ def _measure(steps: set[Step], bench: Bench) -> None:
 
 
 def _bench(
-    home: Path, settings: ConnectionSettings, sizes: Sizes, seed: int, results: Results
+    home: Path,
+    settings: ConnectionSettings,
+    sizes: Sizes,
+    seed: int,
+    results: Results,
+    path: Path,
 ) -> Bench:
     postmaster = EmbeddedServer(home).postmaster()
     assert postmaster is not None
@@ -148,10 +149,13 @@ def _bench(
 
     def report(key: str, figure: Figure) -> None:
         results.figures[key] = figure
+        # What is known is kept, also if the run is ended.
+        results.write(path)
         _err.print(f"  {figure.title}: {figure.seconds:.2f} s", markup=False)
 
     def skip(name: str, reason: str) -> None:
         results.skipped[name] = reason
+        results.write(path)
         _err.print(f"  {name} is left out: {reason}", markup=False)
 
     def progress(text: str) -> None:
