@@ -23,6 +23,25 @@ KEYS = {
         "grain",
         "window_start",
     ),
+    "status_codes": (
+        "monitor",
+        "model_version",
+        "segment",
+        "segment_value",
+        "grain",
+        "window_start",
+        "status_code",
+    ),
+    "burn_rates": (
+        "monitor",
+        "model_version",
+        "segment",
+        "segment_value",
+        "grain",
+        "window_start",
+        "slo",
+        "alert",
+    ),
     "data_quality": (
         "monitor",
         "model_version",
@@ -66,7 +85,12 @@ KEYS = {
     "statuses": ("monitor", "model_version", "family", "grain", "window_start"),
 }
 # These tell the time of reading, not what was read.
-VOLATILE = {"seconds_since_last_prediction"}
+VOLATILE = {
+    "seconds_since_last_prediction",
+    "expected_request_count_since_last",
+    "freshness_status",
+    "freshness_reason",
+}
 
 
 def read_mart(settings: ConnectionSettings, mart: str) -> Rows:

@@ -123,6 +123,7 @@ def nasty_blocks() -> list[dict[str, Any]]:
             "task": "multiclass",
             "features": MULTICLASS_FEATURES,
             "baseline": {"relation": "stg_flights__flight_delay_band_baseline"},
+            "windows": {"traffic": "5 minutes"},
             **shared,
         },
     ]

@@ -118,6 +118,7 @@ def big_blocks() -> Blocks:
         "humidity": "numerical",
         "carrier": "categorical",
     }
+    blocks[1]["windows"] = {"traffic": "15 minutes", "columns": "day"}
     blocks[2]["windows"] = {"traffic": "day", "columns": "day"}
     return blocks
 

@@ -98,7 +98,10 @@ def test_a_monitor_whose_block_is_gone_leaves_the_marts(
     expected = read_marts(copied_log)
     with warehouse.connect(copied_log) as connection:
         # Its only run never came to the ledger.
-        for relation in ("intermediate.int_traffic_stats", "marts.service_health"):
+        for relation in (
+            "intermediate.int_traffic_stats",
+            "intermediate.int_service_health",
+        ):
             columns = connection.execute(
                 """
                 select string_agg(quote_ident(attname), ', ' order by attnum)
@@ -357,7 +360,7 @@ def test_a_table_that_was_dropped_is_built_whole(
 ) -> None:
     expected = read_marts(copied_log)
     with warehouse.connect(copied_log) as connection:
-        connection.execute("drop table marts.service_health cascade")
+        connection.execute("drop table marts.status_codes cascade")
         connection.execute("drop table intermediate.int_score_buckets cascade")
         connection.commit()
 

@@ -57,7 +57,7 @@ interval '{{ seconds // 3600 }} hours'
 -#}
 {% macro finest_grain(monitor, family) %}
     {{ return(
-        monitor.windows.traffic if family in ['traffic', 'ledger']
+        monitor.windows.traffic if family in ['traffic', 'burn_rates', 'ledger']
         else monitor.windows.columns
     ) }}
 {% endmacro %}

@@ -16,8 +16,8 @@
             'use lowercase letters, digits and underscores, at most 40,'
             ~ ' not starting with a digit') %}
     {% elif name in [
-        'actual', 'column', 'confusion', 'label', 'label_delay', 'latency', 'outcome',
-        'score', 'traffic',
+        'actual', 'burn', 'column', 'confusion', 'label', 'label_delay', 'latency',
+        'outcome', 'score', 'status', 'traffic',
     ] %}
         {% do wrong_monitor(name, 'name', 'is a name that the models use themselves',
             'choose a longer one, such as ' ~ name ~ '_model') %}

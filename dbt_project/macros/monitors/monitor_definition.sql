@@ -25,3 +25,13 @@
     {% endif %}
     {{ return(monitor.baseline.from ~ ' to ' ~ monitor.baseline.to ~ suffix) }}
 {% endmacro %}
+
+
+{#- How the baseline is told: a relation, the first days, or dates. -#}
+{% macro baseline_kind(monitor) %}
+    {{ return(
+        'relation' if monitor.baseline.relation
+        else 'first' if monitor.baseline.first
+        else 'dates'
+    ) }}
+{% endmacro %}

@@ -2,8 +2,8 @@
     What this run has to recompute of one monitor in one family: none for "everything",
     or the stale windows joined into UTC ranges, empty for "nothing".
 
-    Families: `traffic` goes stale with predictions, in windows of the traffic grain;
-    `columns` with predictions, and `outcomes` with predictions or labels, both in the
+    Families: `traffic` goes stale with predictions, in windows of the traffic grain, and
+    `burn_rates` in those of that day and the three that follow; `columns` with predictions, and `outcomes` with predictions or labels, both in the
     column grain; `ledger` with either, in the traffic grain. A table that is new or was
     dropped is built whole, whatever the ledger says.
 -#}

@@ -8,7 +8,22 @@
 {%- set marts = {
     'service_health': {
         'column_name': "'all'",
-        'sample_counts': {'baseline_': 'null', '': 'request_count'},
+        'sample_counts': {
+            'latency_': 'latency_count',
+            'slow_': 'latency_count',
+            'burn_rate_latency': 'latency_count',
+            '': 'request_count',
+        },
+    },
+    'status_codes': {
+        'column_name': 'mart.status_code',
+        'sample_counts': {'share': '(request_count / share)', '': 'request_count'},
+    },
+    'burn_rates': {
+        'column_name': "mart.slo || ' ' || mart.alert",
+        'sample_counts': {
+            'short_': 'short_request_count', '': 'long_request_count',
+        },
     },
     'data_quality': {
         'column_name': 'mart.column_name',

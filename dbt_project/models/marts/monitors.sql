@@ -8,18 +8,76 @@ monitors as (
 
 ),
 
+spans as (
+
+    select * from {{ ref('int_traffic_spans') }}
+
+),
+
 ledger as (
 
     select
         monitor,
         sum(prediction_count)::bigint as prediction_count,
         min(first_predicted_at) as first_predicted_at,
-        max(last_predicted_at) as last_predicted_at,
+        -- Unless a clock went wrong, nothing was predicted in the future.
+        coalesce(
+            max(last_predicted_at) filter (where last_predicted_at <= now()),
+            max(last_predicted_at)
+        ) as last_predicted_at,
         max(prediction_loaded_at) as last_loaded_at
 
     from {{ ref('int_window_ledger') }}
 
     group by monitor
+
+),
+
+-- The windows without a request since the newest one with any, of a week at most, and
+-- the same a number of weeks before.
+silences as (
+
+    select
+        spans.monitor,
+        spans.traffic_grain,
+        weeks.distance,
+        spans.newest_window_end - weeks.distance as silent_from,
+        least(now(), spans.newest_window_end + interval '168 hours') - weeks.distance
+            as silent_until
+
+    from spans
+
+    cross join (
+        values
+        {%- for number in range(1, 5) %}
+        (interval '{{ 168 * number }} hours'){{ ',' if not loop.last }}
+        {%- endfor %}
+    ) as weeks (distance)
+
+    where spans.newest_window_end - weeks.distance > spans.first_window_start
+
+),
+
+expected as (
+
+    select
+        silences.monitor,
+        coalesce(sum(earlier.request_count), 0)::double precision
+        / count(distinct silences.distance) as expected_request_count
+
+    from silences
+
+    left join {{ ref('int_service_health') }} as earlier
+        on
+            silences.monitor = earlier.monitor
+            and silences.traffic_grain = earlier.grain
+            and earlier.model_version = 'all'
+            and earlier.segment = 'all'
+            and earlier.segment_value = 'all'
+            and silences.silent_from <= earlier.window_start
+            and silences.silent_until >= earlier.window_end
+
+    group by silences.monitor
 
 ),
 
@@ -66,6 +124,73 @@ current_statuses as (
 
 ),
 
+ages as (
+
+    select
+        monitors.monitor,
+        {{ seconds_between('ledger.last_predicted_at', 'now()') }}
+            as seconds_since_last_prediction,
+        extract(epoch from monitors.freshness_limit)::double precision
+            as freshness_limit_seconds,
+        expected.expected_request_count
+
+    from monitors
+
+    left join ledger
+        on monitors.monitor = ledger.monitor
+
+    left join expected
+        on monitors.monitor = expected.monitor
+
+),
+
+-- If requests come one by one, the chance that none of n expected ones does is
+-- exp(-n): one in a thousand for 6.9, one in a billion for 20.7.
+freshness as (
+
+    select
+        *,
+        case
+            when seconds_since_last_prediction is null then 'not_computable'
+            when seconds_since_last_prediction > 2 * freshness_limit_seconds
+                then 'critical'
+            when seconds_since_last_prediction > freshness_limit_seconds then 'warning'
+            when freshness_limit_seconds is not null then 'ok'
+            when expected_request_count is null then 'not_computable'
+            when expected_request_count > 20.7 then 'critical'
+            when expected_request_count > 6.9 then 'warning'
+            else 'ok'
+        end as freshness_status
+
+    from ages
+
+),
+
+explained as (
+
+    select
+        *,
+        case
+            when freshness_status = 'ok' then null
+            when seconds_since_last_prediction is null then 'no prediction yet'
+            when freshness_status = 'not_computable'
+                then 'no earlier week to compare with'
+            else
+                'no prediction for '
+                || round((seconds_since_last_prediction / 3600)::numeric, 1)
+                || ' hours, '
+                || case
+                    when freshness_limit_seconds is not null
+                        then round((freshness_limit_seconds / 3600)::numeric, 1)
+                            || ' are allowed'
+                    else round(expected_request_count) || ' were expected since'
+                end
+        end as freshness_reason
+
+    from freshness
+
+),
+
 described as (
 
     select
@@ -74,11 +199,21 @@ described as (
         monitors.owner,
         monitors.predictions_relation,
         monitors.baseline,
+        monitors.baseline_kind,
+        monitors.baseline_versions,
+        monitors.reference_version,
+        monitors.baseline_row_count,
+        monitors.traffic_grain,
+        monitors.column_grain,
+        monitors.definition_hash,
         ledger.first_predicted_at,
         ledger.last_predicted_at,
         ledger.last_loaded_at,
-        {{ seconds_between('ledger.last_predicted_at', 'now()') }}
-            as seconds_since_last_prediction,
+        explained.seconds_since_last_prediction,
+        explained.expected_request_count as expected_request_count_since_last,
+        explained.freshness_limit_seconds,
+        explained.freshness_status,
+        explained.freshness_reason,
         coalesce(ledger.prediction_count, 0) as prediction_count,
         coalesce(current_statuses.service_health_status, 'not_computable')
             as service_health_status,
@@ -110,6 +245,9 @@ described as (
 
     left join current_statuses
         on monitors.monitor = current_statuses.monitor
+
+    left join explained
+        on monitors.monitor = explained.monitor
 
 )
 

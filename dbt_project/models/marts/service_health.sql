@@ -1,47 +1,89 @@
-{{
-    config(
-        meta={'family': 'traffic'},
-        indexes=[
-            {
-                'columns': [
-                    'monitor',
-                    'grain',
-                    'window_start',
-                    'model_version',
-                    'segment',
-                    'segment_value',
-                ],
-                'unique': true,
-            },
-            {'columns': ['grain', 'window_start']},
-        ]
-    )
-}}
+{{ config(materialized='view') }}
+
+{%- set figures = {
+    'known_count': 'bigint',
+    'error_count': 'bigint',
+    'latency_count': 'bigint',
+    'slow_count': 'bigint',
+    'traffic_share': 'double precision',
+    'error_rate': 'double precision',
+    'availability': 'double precision',
+    'requests_per_second': 'double precision',
+    'latency_mean_ms': 'double precision',
+    'latency_p50_ms': 'double precision',
+    'latency_p95_ms': 'double precision',
+    'latency_p99_ms': 'double precision',
+    'apdex': 'double precision',
+    'slow_rate': 'double precision',
+    'burn_rate_availability': 'double precision',
+    'burn_rate_latency': 'double precision',
+    'error_severity': 'integer',
+    'slow_severity': 'integer',
+} %}
+
+-- What a window is expected to hold depends on other windows, into which requests may
+-- still come: it is looked up when it is read.
 
 with
 
-monitors as (
+health as (
 
-    select * from {{ ref('int_monitors') }}
-
-),
-
-rolled_up_traffic as (
-
-    {{ rolled_up(ref('int_traffic_stats'), 'traffic', [
-        'segment',
-        'segment_value',
-        'request_count',
-        'known_count',
-        'error_count',
-        'latency_count',
-        'latency_sum_ms',
-        'slow_count',
-    ]) }}
+    select * from {{ ref('int_service_health') }}
 
 ),
 
-traffic as (
+earlier_health as (
+
+    select * from {{ ref('int_service_health') }}
+
+),
+
+spans as (
+
+    select * from {{ ref('int_traffic_spans') }}
+
+),
+
+-- Windows that had requests in some of the four weeks before, and have none.
+silences as (
+
+    select distinct
+        earlier_health.monitor,
+        earlier_health.model_version,
+        earlier_health.segment,
+        earlier_health.segment_value,
+        earlier_health.grain,
+        earlier_health.window_start + weeks.distance as window_start,
+        earlier_health.window_end + weeks.distance as window_end
+
+    from earlier_health
+
+    cross join (
+        values
+        {%- for number in range(1, 5) %}
+        (interval '{{ 168 * number }} hours'){{ ',' if not loop.last }}
+        {%- endfor %}
+    ) as weeks (distance)
+
+    where
+        earlier_health.model_version = 'all'
+        and earlier_health.segment = 'all'
+        and earlier_health.segment_value = 'all'
+        and not exists (
+            select 1
+            from {{ ref('int_service_health') }} as present
+            where
+                present.monitor = earlier_health.monitor
+                and present.grain = earlier_health.grain
+                and present.model_version = 'all'
+                and present.segment = 'all'
+                and present.segment_value = 'all'
+                and present.window_start = earlier_health.window_start + weeks.distance
+        )
+
+),
+
+windows as (
 
     select
         monitor,
@@ -51,112 +93,85 @@ traffic as (
         grain,
         window_start,
         window_end,
-        sum(request_count) as request_count,
-        sum(known_count) as known_count,
-        sum(error_count) as error_count,
-        sum(latency_count) as latency_count,
-        sum(latency_sum_ms) as latency_sum_ms,
-        sum(slow_count) as slow_count
+        request_count,
+        {{ figures | join(',\n        ') }}
+    from health
 
-    from rolled_up_traffic
+    union all
 
-    group by
+    select
         monitor,
         model_version,
         segment,
         segment_value,
         grain,
         window_start,
-        window_end
-
-),
-
-rolled_up_buckets as (
-
-    {{ rolled_up(ref('int_latency_buckets'), 'traffic', ['bucket', 'bucket_count']) }}
-
-),
-
-buckets as (
-
-    select
-        monitor,
-        model_version,
-        grain,
-        window_start,
-        bucket,
-        sum(bucket_count) as bucket_count
-
-    from rolled_up_buckets
-
-    group by monitor, model_version, grain, window_start, bucket
-
-),
-
-{{ sketch_quantiles(
-    'buckets',
-    ['monitor', 'model_version', 'grain', 'window_start'],
-    {'p50': 0.5, 'p95': 0.95, 'p99': 0.99}
-) }}
-
-rates as (
-
-    select
-        traffic.monitor,
-        traffic.model_version,
-        traffic.segment,
-        traffic.segment_value,
-        traffic.grain,
-        traffic.window_start,
-        traffic.window_end,
-        traffic.request_count::bigint as request_count,
-        traffic.error_count::bigint as error_count,
-        traffic.error_count::double precision / traffic.request_count as error_rate,
-        1 - traffic.error_count::double precision / traffic.request_count
-            as availability,
-        traffic.request_count
-        / {{ seconds_between('traffic.window_start', 'traffic.window_end') }}
-            as requests_per_second,
-        traffic.latency_sum_ms / nullif(traffic.latency_count, 0) as latency_mean_ms,
-        case when traffic.segment = 'all' then quantiles.p50 end as latency_p50_ms,
-        case when traffic.segment = 'all' then quantiles.p95 end as latency_p95_ms,
-        case when traffic.segment = 'all' then quantiles.p99 end as latency_p99_ms,
-        traffic.slow_count::double precision / nullif(traffic.latency_count, 0)
-            as slow_rate,
-        {{ wilson_lower(
-            'traffic.error_count', 'traffic.request_count'
-        ) | indent(8) }} as error_rate_lower,
-        {{ wilson_lower(
-            'traffic.slow_count', 'traffic.latency_count'
-        ) | indent(8) }} as slow_rate_lower,
-        traffic.known_count,
-        traffic.latency_count,
-        {%- for name, budget in {
-            'error': '1 - monitors.availability_target',
-            'slow': '1 - monitors.latency_target_share',
-        }.items() %}
-        -- Five and twenty budgets; for a generous one, half way from it to everything.
-        least(5 * ({{ budget }}), (1 + {{ budget }}) / 2) as {{ name }}_warning,
-        least(20 * ({{ budget }}), (1 + {{ budget }}) / 2)
-            as {{ name }}_critical{{ ',' if not loop.last }}
+        window_end,
+        0 as request_count
+        {%- for name, type in figures.items() %},
+        {{ '0' if name.endswith(('_count', '_severity', 'per_second')) else 'null' -}}
+        ::{{ type }} as {{ name }}
         {%- endfor %}
-
-    from traffic
-
-    inner join monitors
-        on traffic.monitor = monitors.monitor
-
-    left join quantiles
-        on
-            traffic.monitor = quantiles.monitor
-            and traffic.model_version = quantiles.model_version
-            and traffic.grain = quantiles.grain
-            and traffic.window_start = quantiles.window_start
+    from silences
 
 ),
 
--- A rate counts as above the budget once the lower end of its interval is: one failure
--- in a quiet hour is no outage.
+expected as (
+
+    select
+        windows.*,
+        -- A later request was seen, so that no more are to come but late ones.
+        windows.window_end <= spans.newest_window_start as is_over,
+        spans.minimum_sample,
+        earlier_weeks.week_count,
+        earlier_weeks.mean_count,
+        -- Counts of requests vary at least as those of a Poisson process do, and the
+        -- mean of a few weeks is off by as much again.
+        4 * sqrt(
+            greatest(earlier_weeks.mean_count, earlier_weeks.count_variance)
+            * (1 + 1 / earlier_weeks.week_count::double precision)
+        ) as usual_deviation
+
+    from windows
+
+    left join spans
+        on windows.monitor = spans.monitor
+
+    left join {{ earlier_weeks('windows', 'spans') | indent(4) }}
+        on true
+
+),
+
+-- 0 says nothing, 1 that all is well; the usual volume does not make up for requests
+-- that say nothing of themselves.
+graded as (
+
+    select
+        *,
+        case
+            when
+                segment != 'all'
+                or week_count < 2
+                or mean_count < minimum_sample
+                or mean_count is null
+                or abs(request_count - mean_count) <= usual_deviation
+                or (request_count < mean_count and not is_over)
+                then 0
+            when
+                request_count < 0.1 * mean_count
+                or request_count > 10 * mean_count
+                then 3
+            when
+                request_count < 0.5 * mean_count
+                or request_count > 2 * mean_count
+                then 2
+            else 0
+        end as volume_severity
+
+    from expected
+
+),
+
 judged as (
 
     select
@@ -169,36 +184,55 @@ judged as (
         window_end,
         request_count,
         error_count,
+        latency_count,
+        traffic_share,
         error_rate,
         availability,
         requests_per_second,
+        mean_count as expected_request_count,
+        request_count / nullif(mean_count, 0) as request_count_ratio,
         latency_mean_ms,
         latency_p50_ms,
         latency_p95_ms,
         latency_p99_ms,
+        apdex,
         slow_rate,
-        case
-            when known_count = 0 and latency_count = 0 then 'not_computable'
-            when
-                error_rate_lower > error_critical
-                or slow_rate_lower > slow_critical
-                then 'critical'
-            when
-                error_rate_lower > error_warning
-                or slow_rate_lower > slow_warning
-                then 'warning'
+        burn_rate_availability,
+        burn_rate_latency,
+        case greatest(error_severity, slow_severity, volume_severity)
+            when 3 then 'critical'
+            when 2 then 'warning'
+            when 0 then 'not_computable'
             else 'ok'
         end as status,
         case
-            when known_count = 0 and latency_count = 0
+            when greatest(error_severity, slow_severity, volume_severity) > 1
+                then concat_ws(
+                    ', ',
+                    case
+                        when error_severity > 1
+                            then round((100 * error_rate)::numeric, 2)
+                                || ' % of requests failed'
+                    end,
+                    case
+                        when slow_severity > 1
+                            then round((100 * slow_rate)::numeric, 2)
+                                || ' % of requests were slow'
+                    end,
+                    case
+                        when volume_severity > 1
+                            then request_count || ' requests, '
+                                || round(mean_count) || ' were expected'
+                    end
+                )
+            when greatest(error_severity, slow_severity) = 0
                 then 'no request says whether it failed, nor how long it took'
-            when error_rate_lower > error_warning
-                then round((100 * error_rate)::numeric, 2) || ' % of requests failed'
-            when slow_rate_lower > slow_warning
-                then round((100 * slow_rate)::numeric, 2) || ' % of requests were slow'
         end as reason
 
-    from rates
+    from graded
+
+    -- Few requests, and then none, are no news.
+    where request_count > 0 or volume_severity > 1
 
 )
 

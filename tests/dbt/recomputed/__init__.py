@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from orchestration.warehouse import ConnectionSettings
+from tests.dbt.recomputed.burn_rates import burn_rates
 from tests.dbt.recomputed.data_quality import data_quality
 from tests.dbt.recomputed.drift import drift
 from tests.dbt.recomputed.model_performance import model_performance
@@ -17,9 +18,12 @@ from tests.dbt.recomputed.model_performance_by_class import (
 )
 from tests.dbt.recomputed.rows import Between, Figures, Monitor, read_monitor
 from tests.dbt.recomputed.service_health import service_health
+from tests.dbt.recomputed.status_codes import status_codes
 
 MARTS: Mapping[str, Callable[[Monitor], dict[tuple[object, ...], Figures]]] = {
     "service_health": service_health,
+    "status_codes": status_codes,
+    "burn_rates": burn_rates,
     "data_quality": data_quality,
     "model_performance": model_performance,
     "model_performance_by_class": model_performance_by_class,

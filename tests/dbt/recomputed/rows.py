@@ -55,6 +55,7 @@ class Row:
     loaded_at: datetime
     values: Mapping[str, Value]
     latency_ms: float | None
+    status_code: int | None
     is_error: bool
     labelled_at: datetime | None
 
@@ -69,7 +70,9 @@ class Monitor:
     features: Mapping[str, str]
     segments: Sequence[str]
     grains: Mapping[str, str]
+    availability_target: float
     latency_target_ms: float
+    latency_target_share: float
     minimum_sample: int
     served: Sequence[Row]
     baseline: Sequence[Row]
@@ -157,7 +160,9 @@ def read_monitor(settings: ConnectionSettings, block: Mapping[str, Any]) -> Moni
         features=block["features"],
         segments=block.get("segments", []),
         grains={"traffic": "hour", "columns": "day", **block.get("windows", {})},
+        availability_target=block.get("slo", {}).get("availability", 0.999),
         latency_target_ms=block.get("slo", {}).get("latency_ms", 500),
+        latency_target_share=block.get("slo", {}).get("latency_target", 0.99),
         minimum_sample=block.get("minimum_sample", 50),
         served=served,
         baseline=known,
@@ -194,6 +199,7 @@ def _rows(
             loaded_at=record["loaded_at"],
             values=values,
             latency_ms=record["latency_ms"],
+            status_code=None if pd.isna(status_code) else int(status_code),
             is_error=not is_baseline
             and (
                 record["error"] is not None

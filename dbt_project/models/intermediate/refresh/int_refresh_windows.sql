@@ -75,9 +75,69 @@ by_grain as (
 
 ),
 
+-- Burn rates look back three days.
+burn_rate_days as (
+
+    select distinct
+        stale.invocation_id,
+        stale.monitor,
+        stale.replaces_monitor,
+        monitors.traffic_grain,
+        {{ window_start('stale.window_start', 'day') | indent(8) }}
+            + days.distance as day_start
+
+    from stale
+
+    inner join monitors
+        on stale.monitor = monitors.monitor
+
+    cross join (
+        values
+        {%- for number in range(4) %}
+        (interval '{{ 24 * number }} hours'){{ ',' if not loop.last }}
+        {%- endfor %}
+    ) as days (distance)
+
+    where stale.predictions_changed
+
+),
+
+burn_rate_windows as (
+{% for grain in grains() if grain != 'week' %}
+    select
+        invocation_id,
+        monitor,
+        'burn_rates' as family,
+        replaces_monitor,
+        '{{ grain }}' as grain,
+        day_start + places.number * {{ window_length(grain) }} as window_start,
+        day_start + (places.number + 1) * {{ window_length(grain) }} as window_end
+    from burn_rate_days
+    cross join generate_series(0, {{ 86400 // grains()[grain] - 1 }}) as places (number)
+    where traffic_grain = '{{ grain }}'
+
+    union all
+{% endfor %}
+    select
+        invocation_id,
+        monitor,
+        'burn_rates' as family,
+        replaces_monitor,
+        'baseline' as grain,
+        {{ baseline_window() }} as window_start,
+        {{ baseline_window() }} as window_end
+    from stale
+    where replaces_monitor
+
+),
+
 refresh_windows as (
 
-    select distinct * from by_grain
+    select * from by_grain
+
+    union distinct
+
+    select * from burn_rate_windows
 
 )
 

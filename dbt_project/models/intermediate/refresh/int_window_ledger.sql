@@ -14,6 +14,10 @@
     'int_refresh_windows',
     'int_traffic_stats',
     'int_latency_buckets',
+    'int_status_codes',
+    'int_service_health',
+    'int_burn_rates',
+    'status_codes',
     'int_column_stats',
     'int_column_bins',
     'int_actual_stats',
@@ -30,7 +34,6 @@
     'int_drift_scores',
     'int_model_performance',
     'model_performance_by_class',
-    'service_health',
     'data_quality',
 ] %}
 {%- for model in refreshed_models %}

@@ -2,7 +2,15 @@
     config(
         meta={'family': 'traffic'},
         indexes=[{
-            'columns': ['monitor', 'window_start', 'grain', 'model_version', 'bucket'],
+            'columns': [
+                'monitor',
+                'window_start',
+                'grain',
+                'model_version',
+                'segment',
+                'segment_value',
+                'bucket',
+            ],
             'unique': true,
         }]
     )
@@ -21,7 +29,7 @@ case
 
     {{ monitored_rows(monitor, 'traffic', [
         {'name': 'bucket', 'expression': bucket},
-    ]) }}
+    ] + segment_values(monitor.segments)) }}
 
 ),
 
@@ -32,6 +40,7 @@ case
         grain,
         window_start,
         model_version,
+        {{ segment_keys(monitor.segments) | indent(8) }},
         bucket,
         count(*) as bucket_count
 
@@ -39,7 +48,9 @@ case
 
     where bucket is not null
 
-    group by grain, window_start, model_version, bucket
+    {{ segment_grouping_sets(
+        monitor.segments, ['grain', 'window_start', 'model_version', 'bucket']
+    ) }}
 
 ),
 

@@ -47,11 +47,27 @@ case
         count(*) filter (where is_error) as error_count,
         count(latency_ms) as latency_count,
         sum(latency_ms) as latency_sum_ms,
-        count(*) filter (where latency_ms > {{ monitor.slo.latency_ms }}) as slow_count
+        count(*) filter (where latency_ms > {{ monitor.slo.latency_ms }}) as slow_count,
+        -- A failed request frustrates, however fast it failed; of one that did not,
+        -- nothing can be said without its time.
+        count(*) filter (where latency_ms is not null or is_error) as rated_count,
+        count(*) filter (
+            where
+                latency_ms <= {{ monitor.slo.latency_ms }}
+                and is_error is not true
+        ) as satisfied_count,
+        count(*) filter (
+            where
+                latency_ms > {{ monitor.slo.latency_ms }}
+                and latency_ms <= 4 * {{ monitor.slo.latency_ms }}::double precision
+                and is_error is not true
+        ) as tolerating_count
 
     from {{ monitor.name }}_requests
 
-    {{ segment_grouping_sets(monitor.segments, ['grain', 'window_start', 'model_version']) }}
+    {{ segment_grouping_sets(
+        monitor.segments, ['grain', 'window_start', 'model_version']
+    ) }}
 
 ),
 
