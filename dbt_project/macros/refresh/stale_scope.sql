@@ -3,9 +3,11 @@
     or the stale windows joined into UTC ranges, empty for "nothing".
 
     Families: `traffic` goes stale with predictions, in windows of the traffic grain, and
-    `burn_rates` in those of that day and the three that follow; `columns` with predictions, and `outcomes` with predictions or labels, both in the
-    column grain; `ledger` with either, in the traffic grain. A table that is new or was
-    dropped is built whole, whatever the ledger says.
+    `burn_rates` in those of that day and the three that follow; `columns` with
+    predictions, and `outcomes` with predictions or labels, both in the column grain;
+    `drift` like outcomes, and with the windows that a score is compared with,
+    `drift_inputs` among them; `ledger` with either, in the traffic grain. A table that
+    is new or was dropped is built whole, whatever the ledger says.
 -#}
 {% macro stale_scope(monitor, family) %}
     {#- Named before any condition, so that dbt sees the dependency when it parses. -#}
