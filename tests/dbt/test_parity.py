@@ -129,6 +129,8 @@ def big_blocks() -> Blocks:
         "carrier": "categorical",
     }
     blocks[1]["windows"] = {"traffic": "15 minutes", "columns": "day"}
+    for block in blocks:
+        block["fairness"] = ["carrier"]
     blocks[2]["windows"] = {"traffic": "day", "columns": "day"}
     return blocks
 

@@ -10,8 +10,10 @@ from typing import Any
 
 from orchestration.warehouse import ConnectionSettings
 from tests.dbt.recomputed.burn_rates import burn_rates
+from tests.dbt.recomputed.calibration import calibration
 from tests.dbt.recomputed.data_quality import data_quality
 from tests.dbt.recomputed.drift import drift
+from tests.dbt.recomputed.fairness import fairness
 from tests.dbt.recomputed.model_performance import model_performance
 from tests.dbt.recomputed.model_performance_by_class import (
     model_performance_by_class,
@@ -19,6 +21,7 @@ from tests.dbt.recomputed.model_performance_by_class import (
 from tests.dbt.recomputed.rows import Between, Figures, Monitor, read_monitor
 from tests.dbt.recomputed.service_health import service_health
 from tests.dbt.recomputed.status_codes import status_codes
+from tests.dbt.recomputed.version_comparison import version_comparison
 
 MARTS: Mapping[str, Callable[[Monitor], dict[tuple[object, ...], Figures]]] = {
     "service_health": service_health,
@@ -27,6 +30,9 @@ MARTS: Mapping[str, Callable[[Monitor], dict[tuple[object, ...], Figures]]] = {
     "data_quality": data_quality,
     "model_performance": model_performance,
     "model_performance_by_class": model_performance_by_class,
+    "calibration": calibration,
+    "fairness": fairness,
+    "version_comparison": version_comparison,
     "drift": drift,
 }
 

@@ -71,6 +71,7 @@ class Monitor:
     segments: Sequence[str]
     column_segments: Sequence[str]
     drift: Mapping[str, Any]
+    fairness: Sequence[str]
     grains: Mapping[str, str]
     availability_target: float
     latency_target_ms: float
@@ -163,6 +164,7 @@ def read_monitor(settings: ConnectionSettings, block: Mapping[str, Any]) -> Moni
         segments=block.get("segments", []),
         column_segments=block.get("column_segments", []),
         drift=block.get("drift", {}),
+        fairness=block.get("fairness", []),
         grains={"traffic": "hour", "columns": "day", **block.get("windows", {})},
         availability_target=block.get("slo", {}).get("availability", 0.999),
         latency_target_ms=block.get("slo", {}).get("latency_ms", 500),

@@ -35,6 +35,8 @@
     'int_drift_scores',
     'int_model_performance',
     'model_performance_by_class',
+    'calibration',
+    'fairness',
     'data_quality',
 ] %}
 {%- for model in refreshed_models %}
