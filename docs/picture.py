@@ -42,7 +42,7 @@ _DRIFT = """
     select window_start, column_name, least(score, 1) as score
     from marts.drift
     where monitor = 'flight_delayed' and grain = 'day' and model_version = 'all'
-        and engine = 'sql' and method = 'psi'
+        and segment = 'all' and is_headline
     order by role desc, column_name desc, window_start
 """
 _COLOURS = ("#1f6feb", "#d1242f", "#8250df")

@@ -580,7 +580,7 @@ def _worst_columns() -> table.Panel:
             drift.status as "Drift",
             evidently.status as "Evidently",
             quality.status as "Data quality",
-            drift.score as "PSI",
+            drift.score as "Drift score",
             drift.noise_floor as "Noise floor",
             quality.null_rate as "Null",
             quality.invalid_rate as "Invalid",
@@ -605,8 +605,7 @@ def _worst_columns() -> table.Panel:
             and quality.grain = drift.grain
             and quality.window_start = drift.window_start
             and quality.column_name = drift.column_name
-            and drift.engine = 'sql'
-            and drift.method = 'psi'
+            and drift.is_headline
         left join marts.drift as evidently
             on quality.monitor = evidently.monitor
             and quality.model_version = evidently.model_version
@@ -621,10 +620,11 @@ def _worst_columns() -> table.Panel:
             drift.score desc nulls last,
             quality.column_name
         """,
-        description="""The newest day in the time range, one row for each column. Drift
-            is judged by PSI: 0 is the baseline's distribution, above 0.1 has moved,
-            above 0.25 a lot; below the noise floor it says nothing. Evidently judges
-            all versions together. Click a column to see only it further down.""",
+        description="""The newest day in the time range, one row for each column.
+            Drift is judged by the first method of the monitor block, by default PSI:
+            0 is the baseline's distribution, above 0.1 has moved, above 0.25 a lot;
+            below the noise floor it says nothing. Evidently judges all versions
+            together. Click a column to see only it further down.""",
         no_value="No days in this time range",
         width=24,
         height=11,
@@ -635,7 +635,7 @@ def _worst_columns() -> table.Panel:
     panel.override_by_name("Role", [Property("custom.width", 90)])
     for family in ("Drift", "Evidently", "Data quality"):
         panel.override_by_name(family, [*panels.status_cell(width=110), to_column])
-    for score in ("PSI", "Noise floor"):
+    for score in ("Drift score", "Noise floor"):
         panel.override_by_name(
             score, [Property("decimals", 3), Property("custom.width", 90)]
         )
@@ -706,11 +706,11 @@ def _column_history() -> list[statushistory.Panel | timeseries.Panel]:
     return [
         panels.status_grid(
             "Drift by column and day",
-            statuses("drift", "engine = 'sql' and method = 'psi'"),
-            description="""Each cell is one day of one column: amber where the PSI is
-                above threshold and noise floor, red where it is far above. A column
-                that turns at once broke or was changed; many that turn slowly are the
-                season, or the world.""",
+            statuses("drift", "is_headline"),
+            description="""Each cell is one day of one column: amber where its drift
+                score is above threshold and noise floor, red where it is far above.
+                A column that turns at once broke or was changed; many that turn
+                slowly are the season, or the world.""",
             no_value="No days in this time range",
             width=12,
             height=11,
@@ -731,7 +731,7 @@ def _column_history() -> list[statushistory.Panel | timeseries.Panel]:
             "Drift by column and day, by Evidently",
             statuses("drift", "engine = 'evidently' and role != 'dataset'"),
             description="""The second opinion, on a sample of each day's rows, by the
-                test that suits the column. Where it disagrees with the PSI, look at the
+                test that suits the column. Where it disagrees with SQL, look at the
                 column's own scores below.""",
             no_value="Evidently judges all versions together: choose version all",
             width=12,
@@ -743,26 +743,25 @@ def _column_history() -> list[statushistory.Panel | timeseries.Panel]:
 
 
 def _column() -> list[timeseries.Panel]:
-    psi = panels.lines(
-        "Drift: PSI",
+    drift = panels.lines(
+        "Drift: SQL",
         f"""
         select
             window_start as "time",
             figures.metric,
             figures.value
         from marts.drift
-        {_figures("score as PSI", "threshold", "noise_floor as noise floor")}
+        {_figures("score", "threshold", "noise_floor as noise floor")}
         where {_COLUMN}
-            and engine = 'sql'
-            and method = 'psi'
+            and is_headline
             and figures.value is not null
             and $__timeFilter(window_start)
         order by 1, 2
         """,
-        description="""How far the day's distribution is from the baseline's. It counts
-            only above both the threshold (red dashes) and the noise floor (grey dots),
-            which chance alone stays below on 99 of 100 days and which rises when there
-            are few rows.""",
+        description="""How far the day's distribution is from the baseline's, by
+            default the PSI. It counts only above both the threshold (red dashes) and
+            the noise floor (grey dots), which chance alone stays below on 99 of 100
+            days and which rises when there are few rows.""",
         unit="none",
         no_value="No scores in this time range",
         width=6,
@@ -771,9 +770,9 @@ def _column() -> list[timeseries.Panel]:
         decimals=3,
         minimum=0,
     )
-    psi.override_by_name("PSI", panels.line_style(style.MEASURED))
-    psi.override_by_name("threshold", _LIMIT)
-    psi.override_by_name("noise floor", _NOISE)
+    drift.override_by_name("score", panels.line_style(style.MEASURED))
+    drift.override_by_name("threshold", _LIMIT)
+    drift.override_by_name("noise floor", _NOISE)
     evidently = panels.lines(
         "Drift: Evidently",
         f"""
@@ -865,7 +864,7 @@ def _column() -> list[timeseries.Panel]:
     panels.band(mean, upper="mean + 1 stddev", lower="mean - 1 stddev")
     mean.override_by_name("mean", panels.line_style(style.MEASURED))
     mean.override_by_name("baseline mean", _REFERENCE)
-    return [psi, evidently, rates, mean]
+    return [drift, evidently, rates, mean]
 
 
 def _as_percentage(panel: stat.Panel | timeseries.Panel, series: str) -> None:

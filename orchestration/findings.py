@@ -22,7 +22,7 @@ class MonitorStatus:
 
 @dataclass(frozen=True, kw_only=True)
 class ColumnFinding:
-    """How often a column drifted by psi, and its worst day."""
+    """How often a column drifted, and its worst day."""
 
     monitor: str
     column_name: str
@@ -77,7 +77,7 @@ def read_worst_columns(
 ) -> list[ColumnFinding]:
     """Of each monitor, the ``limit`` columns that drifted on the most days.
 
-    Over all versions, by psi against the baseline, labels left out.
+    Over all versions, by the rows that decide the status, labels left out.
     """
     with connection.cursor(row_factory=class_row(ColumnFinding)) as cursor:
         return cursor.execute(
@@ -96,8 +96,7 @@ def read_worst_columns(
                     grain = 'day'
                     and model_version = 'all'
                     and segment = 'all'
-                    and engine = 'sql'
-                    and method = 'psi'
+                    and is_headline
                     and role != 'actual'
                     and is_drifted is not null
                 group by monitor, column_name
@@ -165,7 +164,7 @@ def read_incidents(connection: psycopg.Connection) -> list[IncidentFinding]:
                 from marts.drift
                 where
                     grain = 'day' and model_version = 'all' and segment = 'all'
-                    and engine = 'sql' and method = 'psi'
+                    and is_headline
 
             ),
 

@@ -260,8 +260,8 @@ def _print_columns(columns: list[ColumnFinding]) -> None:
         "column",
         "days drifted",
         "worst day",
-        "psi",
-        title="Columns that drifted most often (marts.drift, psi)",
+        "score",
+        title="Columns that drifted most often (marts.drift)",
         title_justify="left",
     )
     for index in (2, 4):

@@ -30,8 +30,7 @@ from tests.dbt.prediction_log import (
     insert_predictions,
 )
 from tests.dbt.recomputed import MARTS, differences, recompute
-from tests.dbt.recomputed.drift import shares_by_bin
-from tests.dbt.recomputed.rows import Between
+from tests.dbt.recomputed.drift import share_distances
 
 Blocks = list[dict[str, Any]]
 
@@ -110,6 +109,17 @@ def big_blocks() -> Blocks:
     blocks = project_blocks()
     for block in blocks:
         block["segments"] = ["carrier", "origin x carrier"]
+    blocks[1]["column_segments"] = ["carrier"]
+    blocks[2]["drift"] = {
+        "methods": ["ks", "chi_squared", "mean_shift", "psi"],
+        "compared_to": ["previous", "last_week"],
+        "alpha": 0.2,
+        "thresholds": {"chi_squared": [0.05, 0.15]},
+        "columns": {
+            "dep_delay": {"methods": ["wasserstein"]},
+            "carrier": {"thresholds": {"chi_squared": [0.02, 0.5]}},
+        },
+    }
     blocks[0]["windows"] = {"traffic": "hour", "columns": "hour"}
     blocks[0]["segments"] = ["carrier"]
     blocks[0]["features"] = {
@@ -179,10 +189,10 @@ def test_windows_without_drift_stay_below_the_noise_floor(
     for _ in range(400):
         window = generator.choice(category_count, row_count, p=weights).tolist()
         baseline = generator.choice(category_count, 3000, p=weights).tolist()
-        for method, figures in shares_by_bin(window, baseline, str):
-            score = figures["score"]
-            if not isinstance(score, Between):
-                above[method] += score > figures["noise_floor"].upper
+        for method, figures in share_distances(window, baseline, str).items():
+            score, noise = figures.score, figures.noise_floor
+            if isinstance(score, float) and isinstance(noise, float):
+                above[method] += score > noise
 
     # One in a hundred of 400, give or take.
     assert max(above.values()) <= 11

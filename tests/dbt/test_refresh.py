@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import psycopg
 import pytest
 
@@ -20,8 +21,8 @@ from tests.dbt.arrivals import (
     rows_from_the_future,
 )
 from tests.dbt.conftest import MODELS_ONLY
-from tests.dbt.marts import assert_same_marts, read_marts
-from tests.dbt.prediction_log import START
+from tests.dbt.marts import assert_same_marts, read_mart, read_marts
+from tests.dbt.prediction_log import START, draw_predictions, insert_predictions
 
 
 @pytest.mark.parametrize("arrive", ARRIVALS)
@@ -39,6 +40,50 @@ def test_what_arrives_later_leaves_the_marts_of_a_full_refresh(
     dbt.build([*MODELS_ONLY, "--full-refresh"])
 
     assert_same_marts(refreshed, read_marts(copied_log))
+
+
+def test_a_late_day_changes_what_is_compared_with_it(
+    copied_log: ConnectionSettings, dbt: Dbt
+) -> None:
+    """The scores of the next day, of the day a week later, and of the next week."""
+
+    def arrive(start: timedelta, days: int, prefix: str, shift: float) -> None:
+        with warehouse.connect(copied_log) as connection:
+            insert_predictions(
+                connection,
+                draw_predictions(
+                    np.random.default_rng(9),
+                    model_name="flight_delay",
+                    count=60 * days,
+                    start=START + start,
+                    days=days,
+                    prefix=prefix,
+                    shift=shift,
+                ),
+                loaded_at=None,
+            )
+
+    arrive(timedelta(days=7), 2, "week", 0)
+    dbt.build(MODELS_ONLY)
+    before = read_mart(copied_log, "drift")
+    arrive(timedelta(0), 1, "late", 3)
+    dbt.build(MODELS_ONLY)
+    refreshed = read_marts(copied_log)
+    dbt.build([*MODELS_ONLY, "--full-refresh"])
+
+    assert_same_marts(refreshed, read_marts(copied_log))
+    for grain, days, compared_to in (
+        ("day", 1, "previous"),
+        ("day", 7, "last_week"),
+        ("week", 7, "previous"),
+    ):
+        window = ("flight_delay", "all", "all", "all", grain)
+        key = (*window, START + timedelta(days=days), "pressure", "psi", compared_to)
+        assert (
+            before[(*key, "sql")]["score"] != refreshed["drift"][(*key, "sql")]["score"]
+        )
+        untouched = (*key[:8], "baseline", "sql")
+        assert before[untouched]["score"] == refreshed["drift"][untouched]["score"]
 
 
 def test_retracted_rows_are_gone_after_a_run_that_reconciles(

@@ -4,8 +4,9 @@
 
     Families: `traffic` goes stale with predictions, in windows of the traffic grain;
     `columns` with predictions, and `outcomes` with predictions or labels, both in the
-    column grain; `ledger` with either, in the traffic grain. A table that is new or was
-    dropped is built whole, whatever the ledger says.
+    column grain; `drift` like outcomes, and with the windows that a score is compared
+    with, `drift_inputs` among them; `ledger` with either, in the traffic grain. A table
+    that is new or was dropped is built whole, whatever the ledger says.
 -#}
 {% macro stale_scope(monitor, family) %}
     {#- Named before any condition, so that dbt sees the dependency when it parses. -#}

@@ -60,7 +60,7 @@ judged as (
         status,
         reason
     from {{ ref('drift') }}
-    where segment = 'all' and engine = 'sql' and method = 'psi' and role != 'actual'
+    where segment = 'all' and is_headline and role != 'actual'
 
 ),
 

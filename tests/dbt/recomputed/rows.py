@@ -68,6 +68,8 @@ class Monitor:
     positive_class: str | None
     features: Mapping[str, str]
     segments: Sequence[str]
+    column_segments: Sequence[str]
+    drift: Mapping[str, Any]
     grains: Mapping[str, str]
     latency_target_ms: float
     minimum_sample: int
@@ -156,6 +158,8 @@ def read_monitor(settings: ConnectionSettings, block: Mapping[str, Any]) -> Moni
         positive_class=block.get("positive_class"),
         features=block["features"],
         segments=block.get("segments", []),
+        column_segments=block.get("column_segments", []),
+        drift=block.get("drift", {}),
         grains={"traffic": "hour", "columns": "day", **block.get("windows", {})},
         latency_target_ms=block.get("slo", {}).get("latency_ms", 500),
         minimum_sample=block.get("minimum_sample", 50),
@@ -270,18 +274,28 @@ def quantile(values: Array, share: float) -> float | None:
 
 
 def windows(
-    monitor: Monitor, finest_grain: str, *, segments: bool
+    monitor: Monitor,
+    finest_grain: str,
+    *,
+    segments: bool = False,
+    column_segments: bool = False,
 ) -> dict[Window, list[Row]]:
     """The served rows of every window, version and segment, the sums as well."""
+    shown = {"all"}
+    if segments:
+        shown |= set(monitor.segments)
+    if column_segments:
+        shown |= set(monitor.column_segments)
     found: dict[Window, list[Row]] = defaultdict(list)
     grains = list(GRAINS)[list(GRAINS).index(finest_grain) :]
     for row in monitor.served:
         for grain in grains:
             start = row.at - (row.at - A_MONDAY) % GRAINS[grain]
             for version in (row.version, "all"):
-                for segment, value in segments_of(monitor, row) if segments else ALL:
-                    key = (monitor.name, version, segment, value, grain, start)
-                    found[key].append(row)
+                for segment, value in segments_of(monitor, row):
+                    if segment in shown:
+                        key = (monitor.name, version, segment, value, grain, start)
+                        found[key].append(row)
     return found
 
 

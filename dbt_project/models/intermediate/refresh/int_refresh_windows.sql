@@ -70,9 +70,127 @@ by_grain as (
 
 ),
 
+-- A score compares a window with the one before and with the one a week before, so it
+-- goes stale with each of them; and a p-value is adjusted for all others of its period:
+-- of the same week or, for shorter windows than days, of the same day.
+touched_periods as (
+{% for grain in grains_of_family('drift') %}
+    {%- set period = 'week' if grain in ['day', 'week'] else 'day' %}
+    {%- set period_start =
+        window_start('touched.window_start + delays.delay', period) %}
+    select distinct
+        touched.invocation_id,
+        touched.monitor,
+        touched.grain,
+        {{ period_start | indent(8) }} as period_start,
+        {{ window_end(period_start, period) | indent(8) }} as period_end
+
+    from by_grain as touched
+
+    cross join (
+        values
+        (interval '0 hours'),
+        ({{ window_length(grain) }}),
+        ({{ window_length('week') }})
+    ) as delays (delay)
+
+    where
+        touched.family = 'outcomes'
+        and touched.grain = '{{ grain }}'
+        and not touched.replaces_monitor
+    {%- if not loop.last %}
+
+    union all
+    {% endif %}
+{%- endfor %}
+
+),
+
+drift_windows as (
+{% for grain in grains_of_family('drift') %}
+    select
+        touched_periods.invocation_id,
+        touched_periods.monitor,
+        false as replaces_monitor,
+        touched_periods.grain,
+        windows.window_start,
+        {{ window_end('windows.window_start', grain) }} as window_end
+
+    from touched_periods
+
+    cross join lateral generate_series(
+        touched_periods.period_start,
+        touched_periods.period_end - {{ window_length(grain) }},
+        {{ window_length(grain) }}
+    ) as windows (window_start)
+
+    where touched_periods.grain = '{{ grain }}'
+
+    union all
+{% endfor %}
+    select
+        invocation_id,
+        monitor,
+        replaces_monitor,
+        grain,
+        window_start,
+        window_end
+
+    from by_grain
+
+    where family = 'outcomes' and replaces_monitor
+
+),
+
+-- The windows that those scores are computed from.
+drift_inputs as (
+{% for grain in grains_of_family('drift') %}
+    select
+        drift_windows.invocation_id,
+        drift_windows.monitor,
+        drift_windows.replaces_monitor,
+        drift_windows.grain,
+        drift_windows.window_start - delays.delay as window_start,
+        drift_windows.window_end - delays.delay as window_end
+
+    from drift_windows
+
+    cross join (
+        values
+        (interval '0 hours'),
+        ({{ window_length(grain) }}),
+        ({{ window_length('week') }})
+    ) as delays (delay)
+
+    where drift_windows.grain = '{{ grain }}'
+
+    union all
+{% endfor %}
+    select * from drift_windows where grain = 'baseline'
+
+),
+
+all_families as (
+
+    select * from by_grain
+{% for family in ['drift_windows', 'drift_inputs'] %}
+    union all
+
+    select
+        invocation_id,
+        monitor,
+        '{{ 'drift' if family == 'drift_windows' else family }}' as family,
+        replaces_monitor,
+        grain,
+        window_start,
+        window_end
+    from {{ family }}
+{% endfor %}
+),
+
 refresh_windows as (
 
-    select distinct * from by_grain
+    select distinct * from all_families
 
 )
 

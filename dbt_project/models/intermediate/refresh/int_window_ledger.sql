@@ -27,6 +27,7 @@
     'int_prediction_losses',
     'int_estimated_performance',
     'int_baseline_bins',
+    'int_drift_settings',
     'int_drift_scores',
     'int_model_performance',
     'model_performance_by_class',
