@@ -11,7 +11,7 @@ import psycopg
 from benchmarks import dbt_process
 from benchmarks.bench import END, Bench
 from benchmarks.builds import build_detail
-from benchmarks.generate import Log, concatenated, day_of_log, days_before, midnight
+from benchmarks.generate import Log, day_of_log, days_before, midnight
 from benchmarks.measure import Figure, Worker
 from benchmarks.project import copy_project
 from benchmarks.tables import (
@@ -28,13 +28,12 @@ from orchestration.warehouse import ConnectionSettings
 def measure_history(bench: Bench) -> None:
     """What a day, labels of some days, and nothing cost after a week and a year."""
     for name, count in bench.sizes.histories.items():
-        logs = [_day(bench, day) for day in days_before(END, count)]
         with bench.database(name) as settings:
-            _measure_after(bench, settings, name, logs)
+            _measure_after(bench, settings, name, days_before(END, count))
 
 
 def _measure_after(
-    bench: Bench, settings: ConnectionSettings, name: str, logs: Sequence[Log]
+    bench: Bench, settings: ConnectionSettings, name: str, days: Sequence[date]
 ) -> None:
     sizes = bench.sizes
     project = copy_project(bench.directory / f"after_{name}", "wide")
@@ -43,12 +42,14 @@ def _measure_after(
         Worker(postmaster=bench.postmaster) as worker,
     ):
         connection.execute(WIDE_TABLES)
-        load_history(connection, concatenated(list(logs)))
+        bench.progress(f"loading {len(days)} days of history")
+        for day in days:
+            load_history(connection, _day(bench, day))
         load_wide_baseline(connection, bench.baseline())
         analyze(connection)
         worker.run(dbt_process.open_project, settings, project)
         refreshes = _Refreshes(
-            bench=bench, name=name, days=len(logs), project=project, worker=worker
+            bench=bench, name=name, days=len(days), project=project, worker=worker
         )
         refreshes.measure("first", "first build", [_nothing])
         refreshes.measure("nothing", "nothing new", [_nothing] * sizes.repetitions)
@@ -59,13 +60,13 @@ def _measure_after(
             [partial(load_now, connection, _day(bench, day)) for day in added],
             with_tests=True,
         )
-        for days in sizes.label_windows:
-            if days < len(logs):
-                label = partial(_label_late, connection, days)
+        for count in sizes.label_windows:
+            if count < len(days):
+                label = partial(_label_late, connection, count)
                 refreshes.measure(
-                    f"labels_{days}",
-                    f"late labels of {days} {'day' if days == 1 else 'days'}",
-                    [label] * (sizes.repetitions if days == 1 else 1),
+                    f"labels_{count}",
+                    f"late labels of {count} {'day' if count == 1 else 'days'}",
+                    [label] * (sizes.repetitions if count == 1 else 1),
                 )
 
 
