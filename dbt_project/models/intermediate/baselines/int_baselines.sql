@@ -95,6 +95,7 @@ with
         '{{ monitor.name }}' as monitor,
         column_name,
         array_agg(edge order by edge) as edges,
+        array_agg(maximum order by edge) as bin_maxima,
         max(maximum) as maximum,
         (
             select monitors.definition_hash
