@@ -44,6 +44,23 @@ CATEGORIES: tuple[object, ...] = (
     *("É", "É", "x" * 10_000, 1, 1.0, 1e2, True, {"a": [1, "ü"]}, [1, "b"], []),
     *(None, MISSING),
 )
+# Features that no monitor names, and what is no object of features at all.
+UNKNOWN_FEATURES = (
+    *(
+        "",
+        " ",
+        "O'Hare",
+        'quo"te',
+        "✈️ 🛬",
+        "two\nlines",
+        "back\\slash",
+        "%s",
+        LONG[:1000],
+    ),
+    *("{{ 1 / 0 }}", "prediction", "actual", "(unknown) prediction", "prediction_id"),
+    *("(all features)", "(other)", "Value", "x" * 1000, "x" * 200, "all"),
+)
+NO_FEATURES = ("null", "[]", '["value", "select"]', '"value"', "3", "true", "{}")
 SCORES: tuple[object, ...] = (
     *(0, 1, 0.5, 1e-14, 1 - 1e-16, 1e-300, 5e-324, 0.005, 0.995, 1.5, -0.5),
     *("0.7", "NaN", "abc", True, None, MISSING),
@@ -158,6 +175,16 @@ def write_nasty_log(connection: psycopg.Connection) -> None:
         values ('of nobody', 'unknown_model', '1', now(), '{"value": 1}', '1')
         """
     )
+    connection.execute(
+        """
+        update raw.prediction_logs
+        set features = (%s::jsonb[])[
+            1 + extract(second from predicted_at)::integer %% 7
+        ]
+        where model_name = 'flight_delay' and prediction_id ~ '^served [0-9]*3 '
+        """,
+        [list(NO_FEATURES)],
+    )
     # JSON has a null of its own, which is no prediction and no label either.
     connection.execute(
         """
@@ -203,13 +230,31 @@ def _write_regression(connection: psycopg.Connection, nasty: Nasty) -> None:
     known = (*CATEGORIES, *(f"category {number}" for number in range(60)))
 
     def rows(prefix: str, moments: Iterator[datetime]) -> list[Prediction]:
-        unseen = ("new", "neu", LONG[::-1]) if prefix == "served" else ()
+        is_served = prefix == "served"
+        unseen = ("new", "neu", LONG[::-1]) if is_served else ()
+
+        def identifier(number: int) -> str:
+            """Every tenth served row repeats the one before it."""
+            if is_served and number % 10 == 0:
+                number -= 1
+            return f"{prefix} {number} 'O' %s \\ 🛬 {{{{ 1 / 0 }}}}\n"
+
+        def unknown(number: int) -> dict[str, object]:
+            """Some names, and in every fourth row one that no other row has."""
+            found: dict[str, object] = {}
+            if number % 3 == 0:
+                places = (number % 7, number % len(UNKNOWN_FEATURES))
+                found |= {UNKNOWN_FEATURES[place]: 1 for place in places}
+            if is_served and number % 4 == 0:
+                found[f"row {number}"] = None
+            return found
+
         return [
             _row(
                 "flight_delay",
                 number,
                 at,
-                prediction_id=f"{prefix} {number} 'O' %s \\ 🛬 {{{{ 1 / 0 }}}}\n",
+                prediction_id=identifier(number),
                 model_version=nasty.of(VERSIONS),
                 features=_features(
                     value=nasty.of(NUMBERS),
@@ -217,6 +262,7 @@ def _write_regression(connection: psycopg.Connection, nasty: Nasty) -> None:
                     edges=int(nasty.generator.integers(0, 3)),
                     category=nasty.of((*known, *unseen)),
                     grain=nasty.of(CATEGORIES),
+                    **unknown(number),
                 ),
                 prediction=_or_number(nasty),
                 actual=_or_number(nasty),

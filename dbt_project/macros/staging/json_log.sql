@@ -126,6 +126,7 @@ select * from typed
 {%- endmacro %}
 
 
+{#- The features, and which of them a row lacks or has besides. -#}
 {% macro json_feature_columns(monitor) -%}
     {%- for feature in monitor.features -%}
         ,
@@ -135,4 +136,8 @@ select * from typed
         predictions.features ->> {{ text_literal(feature.name) }}
         {%- endif %} as {{ adapter.quote(feature.name) }}
     {%- endfor -%}
+    {%- set names = monitor.features | map(attribute='name') | list -%}
+        ,
+        {{ json_missing_keys('predictions.features', names) }} as missing_features,
+        {{ json_unknown_keys('predictions.features', names) }} as unknown_features
 {%- endmacro %}

@@ -30,7 +30,7 @@ judged as (
         status,
         reason
     from {{ ref('data_quality') }}
-    where role != 'actual'
+    where segment = 'all' and role != 'actual'
 
     union all
 

@@ -66,7 +66,9 @@ def differences(
 def agrees(stored: object, expected: object) -> bool:
     """Whether a stored figure is the expected one: 1e-9 for floats, else exactly."""
     if isinstance(expected, Between):
-        return isinstance(stored, float) and expected.lower <= stored <= expected.upper
+        if not isinstance(stored, int | float):
+            return False
+        return expected.lower <= stored <= expected.upper
     if isinstance(expected, float):
         return isinstance(stored, float) and math.isclose(
             stored, float(expected), rel_tol=1e-9, abs_tol=1e-12

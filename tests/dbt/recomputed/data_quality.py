@@ -1,86 +1,283 @@
 """``data_quality`` from raw rows."""
 
 import math
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from fractions import Fraction
 
 import numpy as np
 
 from tests.dbt.recomputed.rows import (
+    A_MONDAY,
     GRAINS,
     Array,
     Between,
     Figures,
     Monitor,
+    Row,
     Value,
     about,
+    key_text,
     numbers,
     role,
+    segments_of,
     usable,
     windows,
 )
+
+QUANTILES = {
+    "p05": Fraction(5, 100),
+    "p25": Fraction(1, 4),
+    "median": Fraction(1, 2),
+    "p75": Fraction(3, 4),
+    "p95": Fraction(95, 100),
+}
+OF_BASELINE = (
+    *("null_rate", "invalid_rate", "mean", "stddev", "minimum", "maximum"),
+    *QUANTILES,
+    "distinct_count",
+)
+DISTINCT_ERROR = 0.0694
 
 
 def data_quality(monitor: Monitor) -> dict[tuple[object, ...], Figures]:
     """Rows of the mart by key."""
     found: dict[tuple[object, ...], Figures] = {}
-    reference = monitor.baseline_of(monitor.reference_version)
-    by_window = windows(monitor, monitor.grains["columns"], segments=False)
-    for key, rows in by_window.items():
-        baseline = monitor.baseline_of(monitor.baseline_version(key[1]))
-        for column, kind in monitor.kinds.items():
-            values = [row.values[column] for row in rows]
-            known = [row.values[column] for row in baseline]
-            is_numerical = kind == "numerical"
-            found_numbers = numbers(values) if is_numerical else np.array([])
-            known_numbers = numbers(known) if is_numerical else np.array([])
-            reference_numbers = (
-                numbers([row.values[column] for row in reference])
-                if is_numerical
-                else np.array([])
-            )
-            count = len(values)
-            null = sum(value is None for value in values)
-            invalid = count - null - len(found_numbers) if is_numerical else 0
-            counts = {
-                "null": null,
-                "invalid": invalid,
-                "unseen": _unseen(monitor, column, values),
-                "out_of_range": _out_of_range(
-                    [row.values[column] for row in reference],
-                    values if is_numerical else [],
-                ),
+    grain = monitor.grains["columns"]
+    columns = {name: _Column(monitor, name) for name in monitor.kinds}
+    baselines = _baselines(monitor)
+    known_figures: dict[tuple[str | None, str, str, str], Figures] = {}
+    for key, rows in windows(monitor, grain, column_segments=True).items():
+        shared = {"window_end": key[5] + GRAINS[key[4]]}
+        version, segment, value = key[1:4]
+        reference = (monitor.baseline_version(version), segment, value)
+        for name, column in columns.items():
+            figures = column.figures(rows)
+            known = (*reference, name)
+            if known not in known_figures:
+                known_figures[known] = column.figures(baselines.get(reference, []))
+            figures |= {
+                f"baseline_{figure}": known_figures[known].get(figure)
+                for figure in OF_BASELINE
             }
-            found[(*key, column)] = {
-                "window_end": key[5] + GRAINS[key[4]],
-                "role": role(column),
+            found[(*key, name)] = shared | figures
+        cells = _cells(rows, grain)
+        for name, figures in _repeated(monitor, cells):
+            found[(*key, name)] = shared | {"row_count": len(rows)} | figures
+        for name, count in _unknown(monitor, cells).items():
+            found[(*key, name)] = shared | {
+                "role": "unknown",
                 "row_count": count,
-                **{f"{name}_count": value for name, value in counts.items()},
-                **{f"{name}_rate": value / count for name, value in counts.items()},
-                "baseline_null_rate": sum(value is None for value in known) / len(known)
-                if known
-                else None,
-                "mean": _mean(found_numbers),
-                "stddev": _stddev(found_numbers, reference_numbers),
-                "minimum": found_numbers.min() if len(found_numbers) else None,
-                "maximum": found_numbers.max() if len(found_numbers) else None,
-                "baseline_mean": _mean(known_numbers),
-                "baseline_stddev": _stddev(known_numbers, reference_numbers),
+                "unknown_rate": count / len(rows),
+                "null_count": None,
+                "baseline_null_rate": None,
             }
     return found
 
 
-def _unseen(monitor: Monitor, column: str, values: Sequence[Value]) -> int:
-    if monitor.kinds[column] == "numerical" or not monitor.baseline:
-        return 0
-    seen = {row.values[column] for row in monitor.baseline}
-    return sum(value is not None and value not in seen for value in values)
+def _baselines(monitor: Monitor) -> dict[tuple[str | None, str, str], list[Row]]:
+    found: dict[tuple[str | None, str, str], list[Row]] = defaultdict(list)
+    for row in monitor.baseline:
+        for segment, value in segments_of(monitor, row):
+            found[(row.version, segment, value)].append(row)
+    return found
 
 
-def _out_of_range(reference: Sequence[Value], values: Sequence[Value]) -> int:
-    known, found = usable(reference), usable(values)
-    if not len(known):
-        return 0
-    return int(((found < known.min()) | (found > known.max())).sum())
+class _Column:
+    """A monitored column, and what its baseline says of any values."""
+
+    def __init__(self, monitor: Monitor, name: str) -> None:
+        self.name = name
+        self.is_numerical = monitor.kinds[name] == "numerical"
+        self.is_feature = name in monitor.features
+        self.has_baseline = bool(monitor.baseline)
+        known = [row.values[name] for row in monitor.baseline]
+        own = [
+            row.values[name] for row in monitor.baseline_of(monitor.reference_version)
+        ]
+        self.range = usable(own) if self.is_numerical else np.array([])
+        self.edges = _edges(self.range)
+        self.seen = {value for value in known if value is not None}
+        counts = Counter(value for value in own if isinstance(value, str))
+        ranked = sorted(counts, key=lambda value: (-counts[value], value.encode()))
+        self.frequent = set(ranked[:50])
+
+    def figures(self, rows: Sequence[Row]) -> Figures:
+        if not rows:
+            return {}
+        values = [row.values[self.name] for row in rows]
+        found = numbers(values) if self.is_numerical else np.array([])
+        null = sum(value is None for value in values)
+        counts = {
+            "null": null,
+            "invalid": len(values) - null - len(found) if self.is_numerical else 0,
+            "unseen": self._unseen(values),
+            "out_of_range": self._out_of_range(values),
+        }
+        figures: Figures = {
+            "role": role(self.name),
+            "row_count": len(values),
+            **{f"{name}_count": count for name, count in counts.items()},
+            **{f"{name}_rate": count / len(values) for name, count in counts.items()},
+            "missing_count": None,
+            "missing_rate": None,
+            "duplicate_count": None,
+            "mean": _mean(found),
+            "stddev": _stddev(found, self.range),
+            "minimum": found.min() if len(found) else None,
+            "maximum": found.max() if len(found) else None,
+        }
+        if self.is_feature:
+            missing = sum(self.name not in row.logged_features for row in rows)
+            figures |= {
+                "missing_count": missing,
+                "missing_rate": missing / len(values),
+            }
+        for name, share in QUANTILES.items():
+            figures[name] = self._quantile(usable(values), share)
+        return figures | self._distinct(values, found)
+
+    def _unseen(self, values: Sequence[Value]) -> int:
+        if self.is_numerical or not self.has_baseline:
+            return 0
+        return sum(value is not None and value not in self.seen for value in values)
+
+    def _out_of_range(self, values: Sequence[Value]) -> int:
+        found = usable(values)
+        if not self.is_numerical or not len(self.range):
+            return 0
+        outside = (found < self.range.min()) | (found > self.range.max())
+        return int(outside.sum())
+
+    def _quantile(self, values: Array, share: Fraction) -> Between | float | None:
+        """Where the bin of the baseline ends that the exact quantile lies in."""
+        if not self.is_numerical or not len(self.range) or not len(values):
+            return None
+        rank = math.ceil(share * len(values))
+        exact = np.sort(values)[rank - 1]
+        distinct = np.unique(self.range)
+        if len(distinct) <= 50 and set(values) <= set(distinct):
+            return _near_zero(float(exact))
+        # The bins are [edge, next edge), the last one with its end.
+        ends = [values.min(), *self.edges, values.max()]
+        place = np.searchsorted(self.edges[:-1], exact, "right")
+        if exact > self.edges[-1]:
+            place = len(self.edges)
+        lower, upper = (
+            _near_zero(np.clip(end, values.min(), values.max()))
+            for end in (ends[int(place)], ends[int(place) + 1])
+        )
+        rounding = 1e-12 * max(abs(lower), abs(upper))
+        return Between(lower=lower - rounding, upper=upper + rounding)
+
+    def _distinct(self, values: Sequence[Value], found: Array) -> Figures:
+        if self.is_numerical:
+            exact = len(np.unique(found))
+            is_exact = exact <= 1
+            count = len(found)
+        else:
+            known = [value for value in values if value is not None]
+            exact, count = len(set(known)), len(known)
+            is_exact = set(known) <= self.frequent
+        if is_exact:
+            return {"distinct_count": exact, "distinct_count_is_exact": True}
+        slack = math.exp(4 * DISTINCT_ERROR)
+        return {
+            "distinct_count": Between(
+                # Of a few values, two more can share a bit.
+                lower=math.floor(exact / slack) - 1,
+                upper=min(count, math.ceil(exact * slack)),
+            ),
+            "distinct_count_is_exact": False,
+        }
+
+
+def _edges(known: Array) -> Array:
+    """Where the bins of a baseline begin, and where the last one ends."""
+    distinct, counts = np.unique(known, return_counts=True)
+    if not len(distinct):
+        return distinct
+    if len(distinct) > 50:
+        groups = 50 * (np.cumsum(counts) - counts) // len(known)
+        _, firsts = np.unique(groups, return_index=True)
+        distinct = distinct[firsts]
+    return np.append(distinct, known.max())
+
+
+def _near_zero(value: float) -> float:
+    return float(numbers([value])[0])
+
+
+def _cells(rows: Iterable[Row], grain: str) -> list[list[Row]]:
+    """The rows by version and finest window."""
+    cells: dict[object, list[Row]] = defaultdict(list)
+    for row in rows:
+        cells[(row.at - A_MONDAY) // GRAINS[grain], row.version].append(row)
+    return list(cells.values())
+
+
+def _repeated(
+    monitor: Monitor, cells: Sequence[Sequence[Row]]
+) -> Iterator[tuple[str, Figures]]:
+    count = sum(map(len, cells))
+
+    def repeats(of: Callable[[Row], object]) -> int:
+        found = ([of(row) for row in cell if of(row) is not None] for cell in cells)
+        return sum(len(keys) - len(set(keys)) for keys in found)
+
+    ids = repeats(lambda row: row.prediction_id)
+    null = sum(row.prediction_id is None for cell in cells for row in cell)
+    yield (
+        "prediction_id",
+        {
+            "role": "key",
+            "null_count": null,
+            "null_rate": null / count,
+            "duplicate_count": ids,
+            "duplicate_rate": ids / count,
+            "distinct_count": None,
+        },
+    )
+
+    def features(row: Row) -> object:
+        values = [row.values[name] for name in monitor.features]
+        # NaN equals itself in a database.
+        return tuple("invalid" if value != value else (value,) for value in values)
+
+    equal = repeats(features)
+    yield (
+        "(all features)",
+        {
+            "role": "row",
+            "null_count": None,
+            "duplicate_count": equal,
+            "duplicate_rate": equal / count,
+        },
+    )
+
+
+def _unknown(monitor: Monitor, cells: Sequence[Sequence[Row]]) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for cell in cells:
+        counts: Counter[str] = Counter()
+        for row in cell:
+            counts.update(
+                {_name(monitor, name) for name in row.logged_features}
+                - set(monitor.features)
+            )
+        ranked = sorted(counts, key=lambda name: (-counts[name], name.encode()))
+        for name in ranked[:50]:
+            found[name] += counts[name]
+        if len(ranked) > 50:
+            found["(other)"] += counts[ranked[50]]
+    return found
+
+
+def _name(monitor: Monitor, name: str) -> str:
+    reserved = {*monitor.kinds, "prediction_id", "(all features)"} - set(
+        monitor.features
+    )
+    return f"(unknown) {name}" if name in reserved else key_text(name)
 
 
 def _mean(values: Array) -> float | None:

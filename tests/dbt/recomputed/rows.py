@@ -48,8 +48,13 @@ class Between:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A prediction with its newest label; ``values`` by monitored column."""
+    """A prediction with its newest label; ``values`` by monitored column.
 
+    ``logged_features`` are the names of all features in the log, monitored or not.
+    """
+
+    prediction_id: str | None
+    logged_features: frozenset[str]
     version: str
     at: datetime
     loaded_at: datetime
@@ -180,6 +185,8 @@ def _rows(
 ) -> Iterator[Row]:
     for record in frame.to_dict("records"):
         features = _json(record["features"])
+        # Anything but an object has no features.
+        features = features if isinstance(features, dict) else {}
         prediction = _json(record["prediction"])
         actual = _json(record["actual"])
         values: dict[str, Value] = {
@@ -200,6 +207,8 @@ def _rows(
         version, status_code = record["model_version"], record["status_code"]
         observed_at = record["observed_at"]
         yield Row(
+            prediction_id=record["prediction_id"],
+            logged_features=frozenset(features),
             version="(all)" if version == "all" else key_text(version),
             at=record["predicted_at"].astimezone(UTC),
             loaded_at=record["loaded_at"],
@@ -307,12 +316,9 @@ def windows(
     return found
 
 
-ALL = [("all", "all")]
-
-
 def segments_of(monitor: Monitor, row: Row) -> list[tuple[str, str]]:
     """The segments that a row belongs to."""
-    found = list(ALL)
+    found = [("all", "all")]
     for segment in monitor.segments:
         values = [row.values[column] for column in segment.split(" x ")]
         joined = " x ".join(map(_segment_value, values))

@@ -117,6 +117,7 @@ array(
         '{{ monitor.name }}' as monitor,
         columns.column_name,
         array_agg(groups.edge order by groups.edge) as edges,
+        array_agg(groups.maximum order by groups.edge) as bin_maxima,
         max(groups.maximum) as maximum,
         (
             select monitors.definition_hash
