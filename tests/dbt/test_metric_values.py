@@ -13,6 +13,9 @@ LEFT_OUT = {
     "monitors": "is no figure of a window",
     "deployments": "is no figure of a window",
     "statuses": "is a judgement of figures",
+    "calibration": "is a curve",
+    "fairness": "compares groups",
+    "version_comparison": "compares versions",
 }
 WINDOW = (
     *("monitor", "model_version", "segment", "segment_value"),

@@ -128,6 +128,8 @@ def big_blocks() -> Blocks:
         "humidity": "numerical",
         "carrier": "categorical",
     }
+    for block in blocks:
+        block["fairness"] = ["carrier"]
     blocks[2]["windows"] = {"traffic": "day", "columns": "day"}
     return blocks
 

@@ -74,14 +74,22 @@ end
 -#}
 {% macro difference_lower(left, right) -%}
 {{ left }} - {{ right }} - sqrt(
-    {{ squared(left ~ ' - ' ~ left ~ '_lower') | indent(4) }}
-    + {{ squared(right ~ '_upper - ' ~ right) | indent(4) }}
+    {{ squared_side(left ~ ' - ' ~ left ~ '_lower') | indent(4) }}
+    + {{ squared_side(right ~ '_upper - ' ~ right) | indent(4) }}
 )
 {%- endmacro %}
 
 {% macro difference_upper(left, right) -%}
 {{ left }} - {{ right }} + sqrt(
-    {{ squared(left ~ '_upper - ' ~ left) | indent(4) }}
-    + {{ squared(right ~ ' - ' ~ right ~ '_lower') | indent(4) }}
+    {{ squared_side(left ~ '_upper - ' ~ left) | indent(4) }}
+    + {{ squared_side(right ~ ' - ' ~ right ~ '_lower') | indent(4) }}
 )
+{%- endmacro %}
+
+{#- Like `squared`, but null where there is no such end. -#}
+{% macro squared_side(side) -%}
+case
+    when abs({{ side }}) <= 1e-100 then 0
+    else power({{ side }}, 2)
+end
 {%- endmacro %}

@@ -33,15 +33,6 @@
             '': 'support',
         },
     },
-    'model_performance_by_class': {
-        'column_name': 'mart.class',
-        'sample_counts': {
-            'baseline_': 'baseline_support',
-            'precision': 'predicted_count',
-            'f1': '(support + predicted_count - correct_count)',
-            '': 'support',
-        },
-    },
 } -%}
 
 with

@@ -9,20 +9,26 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from orchestration.warehouse import ConnectionSettings
+from tests.dbt.recomputed.calibration import calibration
 from tests.dbt.recomputed.data_quality import data_quality
 from tests.dbt.recomputed.drift import drift
+from tests.dbt.recomputed.fairness import fairness
 from tests.dbt.recomputed.model_performance import model_performance
 from tests.dbt.recomputed.model_performance_by_class import (
     model_performance_by_class,
 )
 from tests.dbt.recomputed.rows import Between, Figures, Monitor, read_monitor
 from tests.dbt.recomputed.service_health import service_health
+from tests.dbt.recomputed.version_comparison import version_comparison
 
 MARTS: Mapping[str, Callable[[Monitor], dict[tuple[object, ...], Figures]]] = {
     "service_health": service_health,
     "data_quality": data_quality,
     "model_performance": model_performance,
     "model_performance_by_class": model_performance_by_class,
+    "calibration": calibration,
+    "fairness": fairness,
+    "version_comparison": version_comparison,
     "drift": drift,
 }
 

@@ -70,6 +70,7 @@ class Monitor:
     segments: Sequence[str]
     column_segments: Sequence[str]
     drift: Mapping[str, Any]
+    fairness: Sequence[str]
     grains: Mapping[str, str]
     latency_target_ms: float
     minimum_sample: int
@@ -160,6 +161,7 @@ def read_monitor(settings: ConnectionSettings, block: Mapping[str, Any]) -> Moni
         segments=block.get("segments", []),
         column_segments=block.get("column_segments", []),
         drift=block.get("drift", {}),
+        fairness=block.get("fairness", []),
         grains={"traffic": "hour", "columns": "day", **block.get("windows", {})},
         latency_target_ms=block.get("slo", {}).get("latency_ms", 500),
         minimum_sample=block.get("minimum_sample", 50),

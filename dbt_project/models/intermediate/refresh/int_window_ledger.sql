@@ -31,6 +31,8 @@
     'int_drift_scores',
     'int_model_performance',
     'model_performance_by_class',
+    'calibration',
+    'fairness',
     'service_health',
     'data_quality',
 ] %}
