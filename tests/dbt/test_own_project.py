@@ -135,7 +135,7 @@ def table_of(task: str) -> str:
             inserted_at timestamptz default now(), predicted {type_name},
             probability double precision, outcome {type_name}, outcome_at timestamptz,
             outcome_inserted_at timestamptz, latency_ms integer, http_status integer,
-            age integer, country varchar(2)
+            age numeric, country varchar(2)
         )
     """
 
@@ -148,7 +148,8 @@ def rows_of(task: str, *, first: int, last: int, labelled: bool) -> str:
         select
             row.number, 'v1', timestamptz '2026-03-02' + row.number * interval '5 min',
             now(), {predicted}, (row.number % 3 = 0)::int * 0.6 + 0.2, {outcome},
-            20, 200, row.number % 60, (array['de', 'fr'])[1 + row.number % 2]
+            20, 200, case row.number when 7 then 1e400 else row.number % 60 end,
+            (array['de', 'fr'])[1 + row.number % 2]
         from generate_series({first}, {last - 1}) as row (number)
     """
 

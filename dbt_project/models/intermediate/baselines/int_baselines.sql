@@ -7,30 +7,26 @@
 
 with
 
-{% for monitor in monitors() -%}
+{% set shares -%}
+array(
+                select step / 50.0 + 1e-9 from generate_series(1, 49) as steps (step)
+            )::double precision[]
+{%- endset -%}
+{%- for monitor in monitors() -%}
 {%- set columns = monitor.columns + [monitor.actual] -%}
 {%- set numerical = columns | selectattr('kind', 'equalto', 'numerical') | list -%}
+{%- set numeric = numeric_columns(monitor) -%}
 -- The numbers of the version that came first: its bins serve all versions, so that
 -- their counts can be added and the figures of different days compared.
-{{ monitor.name }}_numbers as (
+{{ monitor.name }}_rows as (
 
     select
-        numbers.column_name,
-        numbers.value
+        {%- for column in numerical %}
+        {{ column_as_double(column, numeric) | indent(8) }} as column_{{ loop.index }},
+        {%- endfor %}
+        true as is_reference
 
     from {{ baseline_rows(monitor) | indent(4) }}
-
-    cross join lateral (
-        values
-        {%- for column in numerical %}
-        (
-            '{{ column.name }}', {{ adapter.quote(column.name) }}::double precision
-        ){{ ',' if not loop.last }}
-        {%- endfor %}
-        {%- if not numerical %}
-        (null::text, null::double precision)
-        {%- endif %}
-    ) as numbers (column_name, value)
 
     where
         {{ baseline_version_key(monitor) | indent(8) }} = (
@@ -38,73 +34,124 @@ with
             from {{ ref('int_monitors') }} as monitors
             where monitors.monitor = '{{ monitor.name }}'
         )
-        and {{ is_number('numbers.value') }}
         and {{ rebuilds_baseline(monitor) | indent(8) }}
+
+    {{ evaluated_once() }}
 
 ),
 
-{{ monitor.name }}_distinct as (
+{{ monitor.name }}_numbers as materialized (
 
     select
-        column_name,
-        value,
-        count(*) as value_count
+        {%- for column in numerical %}
+        {%- set name = 'column_' ~ loop.index %}
+        case when {{ is_number(name) }} then {{ name }} end as {{ name }},
+        {%- endfor %}
+        is_reference
+
+    from {{ monitor.name }}_rows
+
+),
+
+{% for chunk in chunks_of(numerical) -%}
+{%- set first = 100 * loop.index0 -%}
+-- Few values: each starts a bin of its own. Many: fifty bins of equal shares, each of
+-- which starts with the smallest number above the last one's share. Sorted downwards,
+-- since `width_bucket` tells how many of the ascending numbers are up to a number.
+{{ monitor.name }}_shares_{{ loop.index }} as (
+
+    select
+        {%- for column in chunk %}
+        {%- set number = first + loop.index %}
+        count(distinct column_{{ number }}) as distinct_{{ number }},
+        percentile_disc({{ shares }}) within group (
+            order by -column_{{ number }}
+        ) as ends_{{ number }}{{ ',' if not loop.last }}
+        {%- endfor %}
 
     from {{ monitor.name }}_numbers
 
-    group by column_name, value
-
 ),
 
-{{ monitor.name }}_ranked as (
+{{ monitor.name }}_groups_{{ loop.index }} as (
 
     select
-        column_name,
-        value,
-        count(*) over (partition by column_name) as distinct_count,
-        row_number() over (partition by column_name order by value) as value_rank,
-        sum(value_count) over (partition by column_name order by value) - value_count
-            as count_below,
-        sum(value_count) over (partition by column_name) as total_count
+        numbers.column_number,
+        min(numbers.value) as edge,
+        max(numbers.value) as maximum
 
-    from {{ monitor.name }}_distinct
+    from {{ monitor.name }}_numbers as wide
 
-),
+    cross join {{ monitor.name }}_shares_{{ loop.index }} as shares
 
-{{ monitor.name }}_quantile_groups as (
+    cross join lateral (
+        values
+        {%- for column in chunk %}
+        {%- set number = first + loop.index %}
+        (
+            {{ number }},
+            wide.column_{{ number }},
+            shares.distinct_{{ number }},
+            shares.ends_{{ number }}
+        ){{ ',' if not loop.last }}
+        {%- endfor %}
+    ) as numbers (column_number, value, distinct_count, ends)
 
-    select
-        column_name,
-        -- Few values: each starts a bin of its own. Many: fifty bins of equal shares.
+    where numbers.value is not null
+
+    group by
+        numbers.column_number,
+        case when numbers.distinct_count <= 50 then numbers.value end,
         case
-            when distinct_count <= 50 then value_rank
-            else floor(50 * count_below / total_count)
-        end as quantile_group,
-        min(value) as edge,
-        max(value) as maximum
-
-    from {{ monitor.name }}_ranked
-
-    group by column_name, quantile_group
+            when numbers.distinct_count > 50
+                then width_bucket(-numbers.value, numbers.ends)
+        end
 
 ),
+
+{% endfor -%}
 
 {{ monitor.name }}_edges as (
 
     select
         '{{ monitor.name }}' as monitor,
-        column_name,
-        array_agg(edge order by edge) as edges,
-        max(maximum) as maximum,
+        columns.column_name,
+        array_agg(groups.edge order by groups.edge) as edges,
+        max(groups.maximum) as maximum,
         (
             select monitors.definition_hash
             from {{ ref('int_monitors') }} as monitors
             where monitors.monitor = '{{ monitor.name }}'
         ) as definition_hash
 
-    from {{ monitor.name }}_quantile_groups
+    from (
+        {%- for chunk in chunks_of(numerical) %}
+        select * from {{ monitor.name }}_groups_{{ loop.index }}
+        {%- if not loop.last %}
+        union all
+        {%- endif %}
+        {%- endfor %}
+        {%- if not numerical %}
+        select
+            null::integer as column_number,
+            null::double precision as edge,
+            null::double precision as maximum
+        where false
+        {%- endif %}
+    ) as groups
 
-    group by column_name
+    inner join (
+        values
+        {%- for column in numerical %}
+        ({{ loop.index }}, '{{ column.name }}'){{ ',' if not loop.last }}
+        {%- endfor %}
+        {%- if not numerical %}
+        (null::integer, null::text)
+        {%- endif %}
+    ) as columns (column_number, column_name)
+        on groups.column_number = columns.column_number
+
+    group by columns.column_name
 
 ),
 
