@@ -1,9 +1,13 @@
 {#-
     Count, mean, M2 (the sum of squared deviations from the mean), minimum and maximum
     of the usable numbers in each numerical column, for all rows and in each of the
-    monitor's column segments: one wide aggregate, then one row per column. Postgres
-    computes variance by Youngs and Cramer's update, which is stable far from zero.
-    Writes the CTEs {monitor}_rows, _wide and _moments.
+    monitor's column segments: wide aggregates, then one row per column. Writes the
+    CTEs {monitor}_rows, _lowest, _wide_… and _moments.
+
+    Postgres computes variance by Youngs and Cramer's update, which far from zero loses
+    as many digits as the mean has more than the deviations. So the numbers are also
+    taken from the baseline's minimum; where that lies so close to their mean that the
+    subtraction is exact, this is what counts.
 -#}
 {% macro column_moments(monitor, family, columns) -%}
 {%- set numerical = columns | selectattr('kind', 'equalto', 'numerical') | list -%}
@@ -19,32 +23,65 @@
 
     {{ monitored_rows(monitor, family, selected, include_baseline=true) }}
 
+    {{ evaluated_once() }}
+
 ),
 
-{{ monitor.name }}_wide as (
+{{ monitor.name }}_lowest as (
+
+    select
+        {%- for column in numerical %}
+        max(edges[1]) filter (
+            where column_name = '{{ column.name }}'
+        ) as lowest_{{ loop.index }},
+        {%- endfor %}
+        count(*) as column_count
+
+    from {{ ref('int_baselines') }}
+
+    where monitor = '{{ monitor.name }}'
+
+),
+
+{% for chunk in chunks_of(numerical) -%}
+{%- set first = 100 * loop.index0 -%}
+{{ monitor.name }}_wide_{{ loop.index }} as (
 
     select
         grain,
         window_start,
         model_version,
         {{ segment_keys(segments) | indent(8) }}
-        {%- for column in numerical %},
+        {%- for column in chunk %},
         -- {{ column.name }}
-        {%- set name = 'column_' ~ loop.index %}
+        {%- set name = 'column_' ~ (first + loop.index) %}
+        {%- set lowest = 'lowest_' ~ (first + loop.index) %}
         count({{ name }}) as {{ name }}_count,
         avg({{ name }}) as {{ name }}_mean,
-        var_pop({{ name }}) * count({{ name }}) as {{ name }}_m2,
+        var_pop({{ name }}) as {{ name }}_variance,
+        avg({{ name }} - {{ lowest }}) as {{ name }}_shifted_mean,
+        var_pop({{ name }} - {{ lowest }}) as {{ name }}_shifted_variance,
         min({{ name }}) as {{ name }}_minimum,
         max({{ name }}) as {{ name }}_maximum
         {%- endfor %}
 
     from {{ monitor.name }}_rows
 
+    cross join {{ monitor.name }}_lowest
+
     {{ segment_grouping_sets(segments, ['grain', 'window_start', 'model_version']) }}
 
 ),
 
+{% endfor -%}
+
 {{ monitor.name }}_moments as (
+    {%- for chunk in chunks_of(numerical) %}
+    {%- set first = 100 * loop.index0 %}
+    {%- if not loop.first %}
+
+    union all
+    {%- endif %}
 
     select
         '{{ monitor.name }}' as monitor,
@@ -56,41 +93,75 @@
         moments.column_name,
         moments.role,
         moments.value_count,
-        moments.mean,
-        moments.m2,
+        case
+            when abs(moments.shifted_mean) < abs(moments.mean) / 2
+                then moments.lowest + moments.shifted_mean
+            else moments.mean
+        end as mean,
+        moments.value_count * case
+            when abs(moments.shifted_mean) < abs(moments.mean) / 2
+                then moments.shifted_variance
+            else moments.variance
+        end as m2,
         moments.minimum,
         moments.maximum
 
-    from {{ monitor.name }}_wide as wide
+    from {{ monitor.name }}_wide_{{ loop.index }} as wide
+
+    cross join {{ monitor.name }}_lowest as lowest
 
     cross join lateral (
         values
-        {%- for column in numerical %}
-        {%- set name = 'wide.column_' ~ loop.index %}
+        {%- for column in chunk %}
+        {%- set name = 'wide.column_' ~ (first + loop.index) %}
         (
             '{{ column.name }}',
             '{{ column.role }}',
             {{ name }}_count,
             {{ name }}_mean,
-            {{ name }}_m2,
+            {{ name }}_variance,
+            lowest.lowest_{{ first + loop.index }},
+            {{ name }}_shifted_mean,
+            {{ name }}_shifted_variance,
             {{ name }}_minimum,
             {{ name }}_maximum
         ){{ ',' if not loop.last }}
         {%- endfor %}
-        {%- if not numerical %}
-        (
-            null::text,
-            null::text,
-            0::bigint,
-            null::double precision,
-            null::double precision,
-            null::double precision,
-            null::double precision
-        )
-        {%- endif %}
-    ) as moments (column_name, role, value_count, mean, m2, minimum, maximum)
+    ) as moments (
+        column_name,
+        role,
+        value_count,
+        mean,
+        variance,
+        lowest,
+        shifted_mean,
+        shifted_variance,
+        minimum,
+        maximum
+    )
 
     where moments.value_count > 0
+    {%- else %}
+
+    select
+        '{{ monitor.name }}' as monitor,
+        grain,
+        window_start,
+        model_version,
+        'all' as segment,
+        'all' as segment_value,
+        null::text as column_name,
+        null::text as role,
+        0::bigint as value_count,
+        null::double precision as mean,
+        null::double precision as m2,
+        null::double precision as minimum,
+        null::double precision as maximum
+
+    from {{ monitor.name }}_rows
+
+    where false
+    {%- endfor %}
 
 ),
 {%- endmacro %}

@@ -33,6 +33,11 @@ def data_quality(monitor: Monitor) -> dict[tuple[object, ...], Figures]:
             is_numerical = kind == "numerical"
             found_numbers = numbers(values) if is_numerical else np.array([])
             known_numbers = numbers(known) if is_numerical else np.array([])
+            reference_numbers = (
+                numbers([row.values[column] for row in reference])
+                if is_numerical
+                else np.array([])
+            )
             count = len(values)
             null = sum(value is None for value in values)
             invalid = count - null - len(found_numbers) if is_numerical else 0
@@ -55,11 +60,11 @@ def data_quality(monitor: Monitor) -> dict[tuple[object, ...], Figures]:
                 if known
                 else None,
                 "mean": _mean(found_numbers),
-                "stddev": _stddev(found_numbers),
+                "stddev": _stddev(found_numbers, reference_numbers),
                 "minimum": found_numbers.min() if len(found_numbers) else None,
                 "maximum": found_numbers.max() if len(found_numbers) else None,
                 "baseline_mean": _mean(known_numbers),
-                "baseline_stddev": _stddev(known_numbers),
+                "baseline_stddev": _stddev(known_numbers, reference_numbers),
             }
     return found
 
@@ -82,11 +87,14 @@ def _mean(values: Array) -> float | None:
     return math.fsum(values) / len(values) if len(values) else None
 
 
-def _stddev(values: Array) -> Between | None:
+def _stddev(values: Array, reference: Array) -> Between | None:
     if len(values) < 2:
         return None
     mean = math.fsum(values) / len(values)
     exact = math.sqrt(math.fsum((values - mean) ** 2) / (len(values) - 1))
-    # However stable, one pass over doubles loses what the offset takes of their digits
-    # (Chan, Golub & LeVeque 1983): 1e-9 relative holds up to a million of them.
-    return about(exact, largest=np.abs(values).max(), count=len(values))
+    # Near the baseline's minimum, deviations from there are summed, so an offset costs
+    # no digits but those of the windows' means. Elsewhere one pass over doubles loses
+    # what the offset takes of them, however stable (Chan, Golub & LeVeque 1983).
+    is_near = len(reference) and abs(mean - reference.min()) < abs(mean) / 2
+    count = 1 if is_near else len(values)
+    return about(exact, largest=np.abs(values).max(), count=count)
