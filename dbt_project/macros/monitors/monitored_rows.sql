@@ -2,11 +2,16 @@
     The rows a statistics model reads of one monitor: its predictions in the windows
     that this run refreshes and, with `include_baseline`, its baseline as one more
     window of the grain 'baseline'. Yields grain, window_start, model_version and the
-    columns asked for, a list of {name, expression}.
+    columns asked for, a list of {name, expression}, out of the run's copy of these rows
+    if it has one.
 -#}
 {% macro monitored_rows(monitor, family, columns, include_baseline=false) -%}
     {%- set grain = finest_grain(monitor, family) -%}
     {%- set scope = stale_scope(monitor, family) -%}
+    {%- set copy = row_copy_for(monitor, family, scope) -%}
+    {%- if copy -%}
+        {{ rows_of_copy(monitor, family, scope, columns, include_baseline, copy) }}
+    {%- else -%}
     select
         '{{ grain }}' as grain,
         {{ window_start('predicted_at', grain) | indent(8) }} as window_start,
@@ -19,7 +24,7 @@
 
     where {{ in_scope('predicted_at', scope) | indent(4) }}
 
-    {%- if include_baseline and refreshes_baseline(monitor, family) %}
+        {%- if include_baseline and refreshes_baseline(monitor, family) %}
 
     union all
 
@@ -32,6 +37,47 @@
         {%- endfor %}
 
     from {{ baseline_rows(monitor) | indent(4) }}
+        {%- endif %}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{#-
+    The same rows out of the run's copy. Expressions that it holds are not evaluated
+    again.
+-#}
+{% macro rows_of_copy(
+    monitor, family, scope, columns, include_baseline, copy, relation=none
+) -%}
+    {%- set grain = finest_grain(monitor, family) -%}
+    {%- set copied = {} -%}
+    {%- for column in segment_values(monitor.segments) -%}
+        {%- do copied.update({column.expression: '"segment ' ~ loop.index ~ '"'}) -%}
+    {%- endfor -%}
+    select
+        {%- if include_baseline and copy.is_whole %}
+        case when "is baseline" then 'baseline' else '{{ grain }}' end as grain,
+        {%- else %}
+        '{{ grain }}' as grain,
+        {%- endif %}
+        {%- if grain == monitor.windows.columns %}
+        "column window" as window_start,
+        {%- else %}
+        "traffic window" as window_start,
+        {%- endif %}
+        "version key" as model_version
+        {%- for column in columns %},
+        {{ copied.get(column.expression, column.expression) }} as {{ column.name }}
+        {%- endfor %}
+
+    from {{ relation or copy.rows }}
+
+    {%- if scope is not none %}
+
+    where {{ in_scope('predicted_at', scope) | indent(4) }}
+    {%- elif copy.is_whole and not include_baseline %}
+
+    where not "is baseline"
     {%- endif %}
 {%- endmacro %}
 

@@ -23,10 +23,10 @@
     A query for the windows of that grain which this run refreshes: window_start,
     window_end.
 -#}
-{% macro stale_windows(monitor, family, grain) %}
+{% macro stale_windows(monitor, family, grain, refresh_windows=none) %}
     {% set query -%}
 select window_start, window_end
-from {{ ref('int_refresh_windows') }}
+from {{ refresh_windows or ref('int_refresh_windows') }}
 where
     invocation_id = '{{ invocation_id }}'
     and monitor = '{{ monitor.name }}'

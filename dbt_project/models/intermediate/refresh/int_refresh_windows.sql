@@ -1,4 +1,9 @@
-{{ config(materialized='view') }}
+{{
+    config(
+        materialized='view',
+        post_hook={'sql': "{{ copy_rows() }}", 'transaction': false}
+    )
+}}
 
 with
 
