@@ -11,7 +11,7 @@
 {{
     config(
         meta={'family': 'outcomes'},
-        pre_hook='{{ join_by_hash() }}',
+        pre_hook='{{ plan_as_written() }}',
         indexes=[{
             'columns': [
                 'monitor',

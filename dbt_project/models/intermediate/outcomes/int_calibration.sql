@@ -1,7 +1,7 @@
 {{
     config(
         incremental_strategy='replace_rows',
-        pre_hook='{{ join_by_hash() }}',
+        pre_hook='{{ plan_as_written() }}',
         indexes=[{'columns': ['monitor', 'model_version', 'bucket'], 'unique': true}]
     )
 }}
