@@ -16,6 +16,7 @@ LEFT_OUT = {
     "calibration": "is a curve",
     "fairness": "compares groups",
     "version_comparison": "compares versions",
+    "distributions": "is a histogram, whose distances are in drift",
 }
 WINDOW = (
     *("monitor", "model_version", "segment", "segment_value"),

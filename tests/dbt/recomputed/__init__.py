@@ -12,6 +12,7 @@ from orchestration.warehouse import ConnectionSettings
 from tests.dbt.recomputed.burn_rates import burn_rates
 from tests.dbt.recomputed.calibration import calibration
 from tests.dbt.recomputed.data_quality import data_quality
+from tests.dbt.recomputed.distributions import distributions
 from tests.dbt.recomputed.drift import drift
 from tests.dbt.recomputed.fairness import fairness
 from tests.dbt.recomputed.model_performance import model_performance
@@ -34,6 +35,7 @@ MARTS: Mapping[str, Callable[[Monitor], dict[tuple[object, ...], Figures]]] = {
     "fairness": fairness,
     "version_comparison": version_comparison,
     "drift": drift,
+    "distributions": distributions,
 }
 
 

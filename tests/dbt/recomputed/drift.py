@@ -82,7 +82,7 @@ def drift(monitor: Monitor) -> dict[tuple[object, ...], Figures]:
             for reference in compared if values else ():
                 if reference == "last_week" and key[4] == "week":
                     continue
-                known = bins.values(_reference(monitor, by_window, key, reference))
+                known = bins.values(compared_rows(monitor, by_window, key, reference))
                 measured = distances(values, known, bins)
                 for place, method in enumerate(of_column.methods):
                     found[(*key, column, method, reference, "sql")] = {
@@ -157,12 +157,13 @@ def _dataset(features: Sequence[Figures]) -> Figures:
     }
 
 
-def _reference(
+def compared_rows(
     monitor: Monitor,
     by_window: Mapping[Window, list[Row]],
     key: Window,
     compared_to: str,
 ) -> list[Row]:
+    """The rows that a window is compared with."""
     if compared_to == "baseline":
         rows = monitor.baseline_of(monitor.baseline_version(key[1]))
         return [row for row in rows if key[2:4] in segments_of(monitor, row)]
@@ -246,14 +247,19 @@ def _tenths(known: Array) -> Array:
     # the minimum is the first tenth, above the maximum the last.
     edges = _edges(known)
     lower, maximum = edges[:-1], edges[-1]
-    starts = np.searchsorted(np.sort(known), lower, "left")
-    middles = (starts + np.append(starts[1:], len(known))) / 2
-    tenths = np.floor(10 * middles / len(known))
-    edges_of_tenths = [] if tenths[0] == 0 else [lower[0]]
-    edges_of_tenths += list(lower[1:][np.diff(tenths) > 0])
-    if tenths[-1] < 9:
+    places = tenths(known, edges)
+    edges_of_tenths = [] if places[0] == 0 else [lower[0]]
+    edges_of_tenths += list(lower[1:][np.diff(places) > 0])
+    if places[-1] < 9:
         edges_of_tenths.append(np.nextafter(maximum, np.inf))
     return np.array(edges_of_tenths)
+
+
+def tenths(known: Array, edges: Array) -> Array:
+    """The tenth of the baseline that the middle of each of the fifty bins lies in."""
+    starts = np.searchsorted(np.sort(known), edges[:-1], "left")
+    middles = (starts + np.append(starts[1:], len(known))) / 2
+    return np.floor(10 * middles / len(known))
 
 
 def distances(

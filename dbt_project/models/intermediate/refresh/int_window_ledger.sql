@@ -43,6 +43,7 @@
     'calibration',
     'fairness',
     'data_quality',
+    'distributions',
 ] %}
 {%- for model in refreshed_models %}
 -- depends_on: {{ ref(model) }}
