@@ -259,7 +259,8 @@ def tenths(known: Array, edges: Array) -> Array:
     """The tenth of the baseline that the middle of each of the fifty bins lies in."""
     starts = np.searchsorted(np.sort(known), edges[:-1], "left")
     middles = (starts + np.append(starts[1:], len(known))) / 2
-    return np.floor(10 * middles / len(known))
+    found: Array = np.floor(10 * middles / len(known))
+    return found
 
 
 def distances(
