@@ -78,6 +78,41 @@ def test_one_monitor_of_any_task_is_enough(
     assert {key[0] for key in expected["monitors"]} == {"churn"}
 
 
+def test_a_baseline_may_leave_out_an_optional_column_of_the_predictions(
+    database: ConnectionSettings,
+    dbt_environment: Callable[[ConnectionSettings], dict[str, str]],
+    tmp_path: Path,
+) -> None:
+    project = copy_without_example(tmp_path, "binary")
+    shop = project / "models/staging/shop"
+    without = STAGING.replace("    predictions.http_status as status_code,\n", "")
+    (shop / "stg_shop__churn_baseline.sql").write_text(without)
+    (shop / "stg_shop__churn.sql").write_text(
+        STAGING.replace(
+            "    predictions.age,",
+            "    '{}'::text[] as missing_features,\n"
+            "    '{gate}'::text[] as unknown_features,\n    predictions.age,",
+        )
+    )
+    configuration = yaml.safe_load((project / "dbt_project.yml").read_text())
+    (block,) = configuration["vars"]["monitors"]
+    block["baseline"] = {"relation": "stg_shop__churn_baseline"}
+    (project / "dbt_project.yml").write_text(yaml.safe_dump(configuration))
+    with warehouse.connect(database, autocommit=True) as connection:
+        create_raw_schema(connection)
+        connection.execute(table_of("binary"))
+        connection.execute(rows_of("binary", first=0, last=1500, labelled=True))
+
+    build(project, dbt_environment(database))
+
+    quality = read_marts(database)["data_quality"]
+    gates = [row for key, row in quality.items() if key[-1] == "gate"]
+    assert {row["unknown_rate"] for row in gates} == {1}
+    assert {row["reason"] for row in gates if row["row_count"] >= 50} == {
+        "the baseline does not tell which features its rows had"
+    }
+
+
 def test_an_optional_column_of_the_wrong_type_stops_the_build(
     database: ConnectionSettings,
     dbt_environment: Callable[[ConnectionSettings], dict[str, str]],

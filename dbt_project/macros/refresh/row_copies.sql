@@ -173,8 +173,7 @@ values ('{{ invocation_id }}', '{{ monitor.name }}', {{ copied.is_whole }});
         'predicted_at', 'latency_ms', 'is_error', 'score', 'prediction', 'actual',
         'labelled_at', 'label_loaded_at', 'loaded_at', 'model_version', 'prediction_id',
     ] %}
-    {% set optional = ['status_code', 'missing_features', 'unknown_features'] %}
-    {% for name in contract + optional if name in present %}
+    {% for name in contract + optional_types() | list if name in present %}
         {% do columns.append({'name': name, 'expression': name}) %}
     {% endfor %}
     {% for feature in monitor.features %}
@@ -186,6 +185,16 @@ values ('{{ invocation_id }}', '{{ monitor.name }}', {{ copied.is_whole }});
         {% do column.update({'expression': safe_double(column.name)}) %}
     {% endfor %}
     {{ return(columns) }}
+{% endmacro %}
+
+
+{#- The columns of the staging contract that a relation may leave out. -#}
+{% macro optional_types() %}
+    {{ return({
+        'status_code': 'bigint',
+        'missing_features': 'text[]',
+        'unknown_features': 'text[]',
+    }) }}
 {% endmacro %}
 
 
@@ -214,6 +223,9 @@ select
     {{ baseline_window() }} as {{ column.name }}
     {%- elif column.name == '"version key"' %}
     {{ baseline_version_key(monitor) | indent(4) }} as {{ column.name }}
+    {%- elif column.name in optional_types()
+        and not baseline_has_column(monitor, column.name) %}
+    null::{{ optional_types()[column.name] }} as {{ column.name }}
     {%- else %}
     {{ column.expression | indent(4) }} as {{ column.name }}
     {%- endif %}
