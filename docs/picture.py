@@ -27,7 +27,7 @@ _QUALITY = """
         null_rate + invalid_rate + unseen_rate as bad_rate
     from marts.data_quality
     where monitor = 'flight_delayed' and grain = 'day' and model_version = 'all'
-        and column_name in ('carrier', 'dep_delay', 'humidity')
+        and segment = 'all' and column_name in ('carrier', 'dep_delay', 'humidity')
     order by column_name, window_start
 """
 _PERFORMANCE = """

@@ -145,7 +145,7 @@ def read_incidents(connection: psycopg.Connection) -> list[IncidentFinding]:
                     'data_quality', monitor, column_name, window_start, window_end,
                     status, reason
                 from marts.data_quality
-                where grain = 'day' and model_version = 'all'
+                where grain = 'day' and model_version = 'all' and segment = 'all'
 
                 union all
 
