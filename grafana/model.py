@@ -15,7 +15,7 @@ _SEGMENT = (
     f"{_VERSION} and segment in (${{segment:sqlstring}}) "
     "and segment_value in (${segment_value:sqlstring})"
 )
-# Statistics of columns exist for all segments together.
+# Columns are shown for all segments together.
 _COLUMNS = f"{_VERSION} and segment = 'all' and grain = 'day'"
 _COLUMN = f"{_COLUMNS} and column_name in (${{column:sqlstring}})"
 
@@ -374,7 +374,7 @@ def _performance() -> list[timeseries.Panel]:
         description="""How long after a prediction its label arrives, by day of the
             prediction. What you see of performance is at least this old.""",
         unit="s",
-        no_value="No labels; of a segment, delays are not kept",
+        no_value="No labels in this time range",
         width=6,
         height=10,
         interval=DAILY,
@@ -552,7 +552,7 @@ def _traffic() -> list[timeseries.Panel]:
             answered, within 1 %. The median moves when everything is slower, the others
             when some requests are.""",
         unit="ms",
-        no_value="No latencies; of a segment, percentiles are not kept",
+        no_value="No latencies in this time range",
         width=6,
         height=8,
         interval=HOURLY,
