@@ -137,6 +137,26 @@ def test_a_changed_monitor_block_is_applied_to_all_of_its_history(
     assert segments == {"all", "origin x carrier"}
 
 
+def test_a_block_changed_back_after_an_unfinished_run_leaves_the_marts_as_before(
+    copied_log: ConnectionSettings, dbt: Dbt, monitor_blocks: list[dict[str, object]]
+) -> None:
+    expected = read_marts(copied_log)
+    monitor_blocks[0] |= {"segments": []}
+
+    dbt.build(
+        [*MODELS_ONLY, "--exclude", "data_quality"],
+        variables={"monitors": monitor_blocks},
+    )
+    first = dbt.build(MODELS_ONLY)
+    second = dbt.build(MODELS_ONLY)
+
+    assert_same_marts(read_marts(copied_log), expected)
+    assert first.messages != second.messages
+    assert second.messages == (
+        "Driftline: nothing has arrived, no window was refreshed.",
+    )
+
+
 def test_a_monitor_whose_block_is_gone_leaves_the_marts(
     copied_log: ConnectionSettings, dbt: Dbt
 ) -> None:

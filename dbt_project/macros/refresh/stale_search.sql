@@ -30,7 +30,8 @@
                     ledger.definition_hash is not distinct from monitors.definition_hash
                 ),
                 false
-            ) as is_unchanged,
+            )
+            and not {{ began_otherwise(monitor) | indent(12) }} as is_unchanged,
             max(ledger.prediction_loaded_at) - interval '{{ overlap }}'
                 as predictions_since,
             max(ledger.label_loaded_at) - interval '{{ overlap }}' as labels_since
@@ -93,6 +94,36 @@
     {% do search.update({'scope': joined_ranges(touched, grain)}) %}
     {{ return(search) }}
 {% endmacro %}
+
+
+{#-
+    The condition that a run with another definition of the monitor began after those
+    that the ledger knows: it may have written some models and died, and then the
+    monitor's block been changed back.
+-#}
+{% macro began_otherwise(monitor) -%}
+exists (
+    select 1
+    from {{ this }} as begun
+    where
+        begun.monitor = '{{ monitor.name }}'
+        and begun.definition_hash is distinct from (
+            select known.definition_hash
+            from {{ ref('int_monitors') }} as known
+            where known.monitor = '{{ monitor.name }}'
+        )
+        and begun.detected_at > (
+            select min(coalesce(finished.detected_at, '-infinity'))
+            from {{ window_ledger() }} as refreshed
+            left join {{ this }} as finished
+                on
+                    refreshed.refreshed_by = finished.invocation_id
+                    and refreshed.monitor = finished.monitor
+                    and refreshed.window_start = finished.window_start
+            where refreshed.monitor = '{{ monitor.name }}'
+        )
+)
+{%- endmacro %}
 
 
 {#- The condition that a row arrived since a time, or at all if nothing has so far. -#}
