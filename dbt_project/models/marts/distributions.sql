@@ -43,13 +43,14 @@ fine_bins as (
 
     select
         *,
-        max(bin) over (partition by monitor, column_name) as last_bin
+        max(bin) over (partition by monitor, column_name) as last_bin,
+        max(upper_bound) over (partition by monitor, column_name) as maximum
     from {{ ref('int_baseline_bins') }}
 
 ),
 
 -- The ends are open: what is below or above the baseline's range counts to the tenth
--- next to it.
+-- next to it, or has the last tenth for itself, which then begins above the maximum.
 bins as (
 
     select
@@ -58,7 +59,10 @@ bins as (
         coarse_bin as bin,
         min(role) as role,
         min(kind) as kind,
-        case when min(bin) != 0 then min(lower_bound) end as lower_bound,
+        case
+            when min(bin) > 0 then coalesce(min(lower_bound), min(maximum))
+        end as lower_bound,
+        min(lower_bound) is null as is_above_maximum,
         case when max(bin) != max(last_bin) then max(upper_bound) end as upper_bound,
         min(label) as label
 
@@ -81,6 +85,7 @@ labelled_bins as (
             when kind = 'categorical' or bin < 0 then label
             when lower_bound is null and upper_bound is null then 'any number'
             when lower_bound is null then 'below ' || upper_bound
+            when upper_bound is null and is_above_maximum then 'above ' || lower_bound
             when upper_bound is null then 'from ' || lower_bound
             else lower_bound || ' to ' || upper_bound
         end as label

@@ -81,6 +81,6 @@ def _bounds(bins: ColumnBins, name: object, known: Sequence[Value]) -> Figures:
     elif not len(inside) and shown[name] == 0:
         end = float(lower[0])
     return {
-        "lower_bound": None if shown[name] == 0 else start if len(inside) else None,
+        "lower_bound": None if shown[name] == 0 else start,
         "upper_bound": None if shown[name] == 9 else end,
     }
