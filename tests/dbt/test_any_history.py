@@ -1,6 +1,6 @@
 """Whatever happens in whatever order, the marts are those of one full refresh.
 
-Hypothesis draws the history. Four of them in a normal run; many, and others each time,
+Hypothesis draws the history. Two of them in a normal run; many, and others each time,
 with `pytest tests/dbt/test_any_history.py --hypothesis-profile thorough`.
 """
 
@@ -206,7 +206,7 @@ def test_any_history_leaves_the_marts_of_a_full_refresh(
         HistoryOfTheSmallLog,
         settings=hypothesis.settings(
             profile,
-            max_examples=profile.max_examples // 25,
+            max_examples=profile.max_examples // 50,
             stateful_step_count=7,
             # Each try takes a minute: a failure is told with its steps as they were.
             phases=[hypothesis.Phase.generate],

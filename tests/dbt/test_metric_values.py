@@ -14,7 +14,6 @@ LEFT_OUT = {
     "deployments": "is no figure of a window",
     "statuses": "is a judgement of figures",
     "calibration": "is a curve",
-    "fairness": "compares groups",
     "version_comparison": "compares versions",
     "distributions": "is a histogram, whose distances are in drift",
 }
@@ -25,6 +24,7 @@ WINDOW = (
 COLUMN = {
     "data_quality": ("column_name",),
     "model_performance_by_class": ("class",),
+    "fairness": ("class",),
     "status_codes": ("status_code",),
     "burn_rates": ("slo", "alert"),
 }
@@ -80,7 +80,11 @@ def test_scores_of_drift_are_named_by_method_reference_and_engine(
         prefix = "" if keys["engine"] == "sql" else "evidently_"
         reference = keys["compared_to"]
         suffix = "" if reference == "baseline" else f"_{reference}"
-        for name, end in (("score", ""), ("p_value", "_p_value")):
+        for name, end in (
+            ("score", ""),
+            ("p_value", "_p_value"),
+            ("p_value_adjusted", "_p_value_adjusted"),
+        ):
             if row[name] is not None:
                 metric = f"{prefix}{keys['method']}{suffix}{end}"
                 expected[(*window, keys["column_name"], metric)] = row[name]

@@ -300,7 +300,11 @@ def test_a_wrong_block_stops_dbt_while_it_parses(
 def test_a_relation_without_what_a_block_needs_stops_the_build(
     changes: Block, expected: str, dbt: Dbt, monitor_blocks: list[Block]
 ) -> None:
-    other = copy.deepcopy(monitor_blocks[0]) | {"name": "other", "segments": []}
+    other = copy.deepcopy(monitor_blocks[0]) | {
+        "name": "other",
+        "segments": [],
+        "fairness": [],
+    }
 
     with pytest.raises(DbtError) as error:
         dbt.build(

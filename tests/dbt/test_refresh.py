@@ -27,15 +27,20 @@ from tests.dbt.marts import assert_same_marts, read_mart, read_marts
 from tests.dbt.prediction_log import START, draw_predictions, insert_predictions
 
 
-@pytest.mark.parametrize("arrive", ARRIVALS)
+@pytest.mark.parametrize(
+    "arrivals",
+    ARRIVALS,
+    ids=lambda arrivals: " ".join(each.__name__ for each in arrivals),
+)
 def test_what_arrives_later_leaves_the_marts_of_a_full_refresh(
-    arrive: Callable[[psycopg.Connection], None],
+    arrivals: tuple[Callable[[psycopg.Connection], None], ...],
     copied_log: ConnectionSettings,
     dbt: Dbt,
 ) -> None:
     with warehouse.connect(copied_log) as connection:
-        arrive(connection)
-        connection.commit()
+        for arrive in arrivals:
+            arrive(connection)
+            connection.commit()
 
     dbt.build(MODELS_ONLY)
     refreshed = read_marts(copied_log)
@@ -117,6 +122,7 @@ def test_a_changed_monitor_block_is_applied_to_all_of_its_history(
 ) -> None:
     monitor_blocks[0] |= {
         "segments": ["origin x carrier"],
+        "fairness": [],
         "windows": {"traffic": "hour", "columns": "hour"},
         "features": {
             "dep_delay": "numerical",

@@ -10,6 +10,11 @@
     column of the labels.
 -#}
 {% macro monitors() %}
+    {#- Once for each model: the macros of one ask dozens of times. -#}
+    {% set known = model.get('completed_monitors') if model is defined else none %}
+    {% if known %}
+        {{ return(known) }}
+    {% endif %}
     {% set blocks = var('monitors', none) %}
     {% if not blocks or blocks is string or blocks is mapping
         or blocks is not iterable %}
@@ -29,6 +34,9 @@
         {% do names.append(monitor.name) %}
         {% do completed.append(monitor) %}
     {% endfor %}
+    {% if model is defined %}
+        {% do model.update({'completed_monitors': completed}) %}
+    {% endif %}
     {{ return(completed) }}
 {% endmacro %}
 

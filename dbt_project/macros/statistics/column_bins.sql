@@ -33,9 +33,17 @@
             else adapter.quote(column.name) ~ '::text',
     }) -%}
 {%- endfor -%}
-{{ monitor.name }}_rows as (
+{{ monitor.name }}_found as (
 
     {{ monitored_rows(monitor, family, selected, include_baseline=true) }}
+
+),
+
+{{ monitor.name }}_rows as (
+
+    select *
+
+    from {{ monitor.name }}_found
 
     {{ evaluated_once() }}
 

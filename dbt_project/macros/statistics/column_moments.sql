@@ -2,7 +2,7 @@
     Count, mean, M2 (the sum of squared deviations from the mean), minimum and maximum
     of the usable numbers in each numerical column, for all rows and in each of the
     monitor's column segments: wide aggregates, then one row per column. Writes the
-    CTEs {monitor}_rows, _lowest, _wide_… and _moments.
+    CTEs {monitor}_found, _rows, _lowest, _wide_… and _moments.
 
     Postgres computes variance by Youngs and Cramer's update, which far from zero loses
     as many digits as the mean has more than the deviations. So the numbers are also
@@ -19,9 +19,17 @@
         'expression': usable_number(adapter.quote(column.name)) | indent(8),
     }) -%}
 {%- endfor -%}
-{{ monitor.name }}_rows as (
+{{ monitor.name }}_found as (
 
     {{ monitored_rows(monitor, family, selected, include_baseline=true) }}
+
+),
+
+{{ monitor.name }}_rows as (
+
+    select *
+
+    from {{ monitor.name }}_found
 
     {{ evaluated_once() }}
 

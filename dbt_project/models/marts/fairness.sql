@@ -483,7 +483,8 @@ severities as (
             {%- for severity, limits in {3: [0.2, 0.5], 2: [0.1, 0.25]}.items() %}
             when
                 {%- for rate in rates %}
-                {{ 'or ' if not loop.first }}{{ rate }}_difference_lower > {{ limits[0] }}
+                {{ 'or ' if not loop.first -}}
+                {{ rate }}_difference_lower > {{ limits[0] }}
                 or {{ rate }}_difference_upper < -{{ limits[0] }}
                 {%- endfor %}
                 or mae_difference_lower > {{ limits[1] }} * rest_mae
@@ -647,7 +648,8 @@ summary_rows as (
         end as equalised_odds_difference,
         severity,
         case
-            when severity = 0 then 'no figure of a group and the rest rests on the minimum sample'
+            when severity = 0
+                then 'no figure of a group and the rest rests on the minimum sample'
             when severity >= 2 then flagged_count || ' groups differ from the rest'
         end as reason
 

@@ -48,6 +48,14 @@
             '': 'support',
         },
     },
+    'fairness': {
+        'column_name': 'mart.class',
+        'sample_counts': {
+            'prediction_count': 'prediction_count',
+            'selection_rate': 'prediction_count',
+            '': 'labelled_count',
+        },
+    },
 } -%}
 
 with
@@ -120,7 +128,10 @@ drift_values as (
     from {{ ref('drift') }} as drift
 
     cross join lateral (
-        values ('', drift.score), ('_p_value', drift.p_value)
+        values
+        ('', drift.score),
+        ('_p_value', drift.p_value),
+        ('_p_value_adjusted', drift.p_value_adjusted)
     ) as figures (suffix, value)
 
     where figures.value is not null

@@ -116,9 +116,9 @@ array(
     select
         '{{ monitor.name }}' as monitor,
         columns.column_name,
-        array_agg(groups.edge order by groups.edge) as edges,
-        array_agg(groups.maximum order by groups.edge) as bin_maxima,
-        max(groups.maximum) as maximum,
+        array_agg(quantile_groups.edge order by quantile_groups.edge) as edges,
+        array_agg(quantile_groups.maximum order by quantile_groups.edge) as bin_maxima,
+        max(quantile_groups.maximum) as maximum,
         (
             select monitors.definition_hash
             from {{ ref('int_monitors') }} as monitors
@@ -139,7 +139,7 @@ array(
             null::double precision as maximum
         where false
         {%- endif %}
-    ) as groups
+    ) as quantile_groups
 
     inner join (
         values
@@ -150,7 +150,7 @@ array(
         (null::integer, null::text)
         {%- endif %}
     ) as columns (column_number, column_name)
-        on groups.column_number = columns.column_number
+        on quantile_groups.column_number = columns.column_number
 
     group by columns.column_name
 

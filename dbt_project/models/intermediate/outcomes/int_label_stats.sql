@@ -40,7 +40,9 @@ with
 
     from {{ monitor.name }}_predictions
 
-    {{ segment_grouping_sets(monitor.segments, ['grain', 'window_start', 'model_version']) }}
+    {{ segment_grouping_sets(
+        monitor.segments, ['grain', 'window_start', 'model_version']
+    ) }}
 
 ),
 

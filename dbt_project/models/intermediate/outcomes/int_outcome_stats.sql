@@ -83,7 +83,9 @@ with
 
     from {{ monitor.name }}_errors
 
-    {{ segment_grouping_sets(monitor.segments, ['grain', 'window_start', 'model_version']) }}
+    {{ segment_grouping_sets(
+        monitor.segments, ['grain', 'window_start', 'model_version']
+    ) }}
 
 ),
 

@@ -57,7 +57,11 @@ with
     select
         *,
         coalesce(
-            width_bucket(prediction, (select edges from {{ monitor.name }}_edges)), 0
+            width_bucket(
+                prediction,
+                (select known.edges from {{ monitor.name }}_edges as known)
+            ),
+            0
         ) as loss_bin,
         case
             when abs(prediction - actual) <= 1e-100 then 0

@@ -11,7 +11,8 @@ with
 
 -- Of n values, one at least sets a bit of the chance p with the chance 1 - exp(-np).
 -- Over chances that fall by exp(-1/{{ density }}) from bit to bit, the number of set
--- bits is {{ density }} times the integral of (1 - exp(-e^x)) up to ln(n/{{ density }}).
+-- bits is {{ density }} times the integral of (1 - exp(-e^x)) up to
+-- ln(n/{{ density }}).
 steps as (
 
     select

@@ -48,6 +48,7 @@ by_family as (
 
 by_grain as (
 {% for grain in grains() %}
+    {%- set finer_grains = (grains() | list)[:loop.index] | join("', '") %}
     select
         invocation_id,
         monitor,
@@ -58,7 +59,7 @@ by_grain as (
         {{ window_end(window_start('window_start', grain), grain) | indent(8) }}
             as window_end
     from by_family
-    where finest_grain in ('{{ (grains() | list)[:loop.index] | join("', '") }}')
+    where finest_grain in ('{{ finer_grains }}')
 
     union all
 {% endfor %}
