@@ -89,7 +89,7 @@ def test_reading_elsewhere_and_writing_fail(reader: psycopg.Connection) -> None:
         with pytest.raises(InsufficientPrivilege):
             reader.execute("create table marts.mine (number int)")
         with pytest.raises(InsufficientPrivilege):
-            reader.execute("delete from marts.service_health")
+            reader.execute("delete from marts.data_quality")
     finally:
         reader.execute("reset default_transaction_read_only")
 

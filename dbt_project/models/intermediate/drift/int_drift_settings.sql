@@ -8,6 +8,10 @@
     )
 }}
 
+-- Nothing else orders it after what arrives, and what orchestrates dbt could run it by
+-- itself before, apart from the models of the run that it belongs to:
+-- depends_on: {{ ref('int_monitors') }}
+
 with
 
 methods as (

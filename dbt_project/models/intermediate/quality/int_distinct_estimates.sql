@@ -7,6 +7,10 @@
 
 {%- set density = sketch_density() %}
 
+-- Nothing else orders it after what arrives, and what orchestrates dbt could run it by
+-- itself before, apart from the models of the run that it belongs to:
+-- depends_on: {{ ref('int_monitors') }}
+
 with
 
 -- Of n values, one at least sets a bit of the chance p with the chance 1 - exp(-np).
