@@ -147,7 +147,7 @@ def test_a_block_changed_back_after_an_unfinished_run_leaves_the_marts_as_before
     copied_log: ConnectionSettings, dbt: Dbt, monitor_blocks: list[dict[str, object]]
 ) -> None:
     expected = read_marts(copied_log)
-    monitor_blocks[0] |= {"segments": []}
+    monitor_blocks[0] |= {"segments": [], "fairness": []}
 
     dbt.build(
         [*MODELS_ONLY, "--exclude", "data_quality"],
