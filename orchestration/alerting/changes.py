@@ -184,18 +184,19 @@ def _predecessor(
     """The incident that this one was called before rows arrived that moved its start.
 
     One that is gone, of the same monitor and at the same time, that fired by a rule
-    and on a column of this one.
+    and on a column of this one, if they fired on any.
     """
     end = incident.closed_at
     for earlier in gone.values():
         overlaps = (end is None or earlier.started_at <= end) and (
             earlier.closed_at is None or incident.started_at <= earlier.closed_at
         )
+        columns = {*earlier.column_names}, {*incident.column_names}
         if (
             earlier.monitor == incident.monitor
             and overlaps
             and {*earlier.rule_ids} & {*incident.rule_ids}
-            and {*earlier.column_names} & {*incident.column_names}
+            and (columns[0] & columns[1] or not any(columns))
             and any(map(_is_told, entries[earlier.incident_id]))
         ):
             return earlier

@@ -75,6 +75,11 @@ class Incident:
         """Whether it goes on, acknowledged or not."""
         return self.state != "resolved"
 
+    @property
+    def what(self) -> str:
+        """Its title without the monitor, where that is told beside it."""
+        return self.title.removeprefix(f"{self.monitor}: ")
+
     def as_json(self) -> dict[str, Any]:
         """Its fields as JSON has them, times in ISO 8601."""
         return {

@@ -86,10 +86,10 @@ def subject(message: Message) -> str:
     stories = _stories(message)
     if len(stories) == 1:
         (story,) = stories
-        return f"{_headline(story)} ({_clean(story.incident.monitor)})"
+        return f"{_headline(story)} ({clean(story.incident.monitor)})"
     counts = Counter(story.colour for story in stories)
     parts = [f"{counts[each]} {each}" for each in _GRAVITY if counts[each]]
-    monitors = dict.fromkeys(_clean(story.incident.monitor) for story in stories)
+    monitors = dict.fromkeys(clean(story.incident.monitor) for story in stories)
     where = ", ".join(monitors) if len(monitors) <= 3 else f"{len(monitors)} monitors"
     return f"{len(stories)} incidents changed in {where}: {', '.join(parts)}"
 
@@ -147,7 +147,7 @@ def slack_payload(message: Message, links: Links) -> dict[str, Any]:
             blocks.append({"type": "section", "text": _slack_plain(title)})
         facts = " · ".join(
             [
-                f"*{_slack_escaped(_clean(story.incident.monitor))}*",
+                f"*{_slack_escaped(clean(story.incident.monitor))}*",
                 _slack_escaped(_when(story)),
                 *(
                     f"<{_slack_escaped(url)}|{name}>"
@@ -206,6 +206,12 @@ def webhook_payload(message: Message, links: Links) -> dict[str, Any]:
     }
 
 
+def clean(text: str) -> str:
+    """On one line, and without what could steer a terminal or turn the text around."""
+    kept = (character for character in text if not _is_unwanted(character))
+    return " ".join("".join(kept).split())
+
+
 def _stories(message: Message) -> list[_Story]:
     """One for each incident, in the order in which they last changed."""
     events: dict[str, list[Event]] = {}
@@ -235,15 +241,15 @@ def _more(stories: Sequence[_Story]) -> str:
 def _headline(story: _Story, *, sign: bool = False) -> str:
     incident = story.incident
     start = f"{_SIGNS[story.colour]} " if sign else ""
-    severity = _clean(incident.severity).capitalize()
-    return f"{start}{severity}, {story.verb}: {_clean(incident.title)}"
+    severity = clean(incident.severity).capitalize()
+    return f"{start}{severity}, {story.verb}: {clean(incident.what)}"
 
 
 def _lines(story: _Story, links: Links) -> list[str]:
     incident = story.incident
     return [
-        f"{_clean(incident.severity).upper()} {story.verb}: "
-        f"{_clean(incident.monitor)}: {_clean(incident.title)}",
+        f"{clean(incident.severity).upper()} {story.verb}: "
+        f"{clean(incident.monitor)}: {clean(incident.what)}",
         *(
             f"  {line}"
             for line in (
@@ -262,17 +268,19 @@ def _details(story: _Story) -> list[str]:
         filter(
             None,
             (
-                _clean(incident.suspect_family or "").replace("_", " "),
+                clean(incident.suspect_family or "").replace("_", " "),
                 _of("column", incident.suspect_column_name),
                 _of("version", incident.suspect_model_version),
-                f"{_clean(incident.suspect_segment or '')} "
-                f"{_clean(incident.suspect_segment_value or '')}"
+                f"{clean(incident.suspect_segment or '')} "
+                f"{clean(incident.suspect_segment_value or '')}"
                 if incident.suspect_segment not in (None, "all")
                 else "",
             ),
         )
     )
-    reason = _clean(incident.suspect_reason or "")
+    reason = clean(incident.suspect_reason or "")
+    if reason in clean(incident.title):
+        reason = ""
     lines = []
     if suspect or reason:
         lines.append(f"First suspect: {': '.join(filter(None, (suspect, reason)))}")
@@ -281,24 +289,24 @@ def _details(story: _Story) -> list[str]:
     alerts = f"{incident.alert_count} alert{'s' if incident.alert_count != 1 else ''}"
     lines.append("; ".join(filter(None, (alerts, *touched))))
     if incident.possible_causes:
-        causes = "; ".join(map(_clean, incident.possible_causes[:5]))
+        causes = "; ".join(map(clean, incident.possible_causes[:5]))
         lines.append(f"Possible causes: {causes}")
-    owner = _clean(incident.owner or "unowned")
-    about = f"Owner {owner}, incident {_clean(incident.incident_id)}"
+    owner = clean(incident.owner or "unowned")
+    about = f"Owner {owner}, incident {clean(incident.incident_id)}"
     if incident.state == "acknowledged":
-        about += f", acknowledged by {_clean(incident.acknowledged_by or 'someone')}"
+        about += f", acknowledged by {clean(incident.acknowledged_by or 'someone')}"
     elif incident.is_open:
-        about += f" (driftline ack {_clean(incident.incident_id)[:7]})"
+        about += f" (driftline ack {clean(incident.incident_id)[:7]})"
     lines.append(about)
     return lines
 
 
 def _of(word: str, value: str | None) -> str:
-    return "" if value in (None, "all") else f"{word} {_clean(value or '')}"
+    return "" if value in (None, "all") else f"{word} {clean(value or '')}"
 
 
 def _listed(names: Iterable[str]) -> str:
-    found = list(map(_clean, names))
+    found = list(map(clean, names))
     shown = ", ".join(found[:6])
     return f"{shown} and {len(found) - 6} more" if len(found) > 6 else shown
 
@@ -350,7 +358,7 @@ def _html_story(story: _Story, links: Links) -> str:
     return (
         f'<h3 style="margin: 1.2em 0 0.2em; color: {colour}">'
         f"{html.escape(_headline(story))}</h3>\n"
-        f"<p style=\"margin: 0\"><b>{html.escape(_clean(incident.monitor))}</b><br>"
+        f"<p style=\"margin: 0\"><b>{html.escape(clean(incident.monitor))}</b><br>"
         + "<br>\n".join(lines)
         + "</p>"
     )  # fmt: skip
@@ -374,12 +382,6 @@ def _slack_escaped(text: str) -> str:
 
 def _cut(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
-
-
-def _clean(text: str) -> str:
-    """On one line, and without what could steer a terminal or turn the text around."""
-    kept = (character for character in text if not _is_unwanted(character))
-    return " ".join("".join(kept).split())
 
 
 def _is_unwanted(character: str) -> bool:

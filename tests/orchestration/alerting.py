@@ -30,7 +30,10 @@ INCIDENT = Incident(
     incident_id="9f2c01ab34cd",
     monitor="flight_delay",
     owner="team-flights",
-    title="null rate of humidity is 57.7 % (541 of 938 rows), above 20 %",
+    title=(
+        "flight_delay: null rate of humidity is 57.7 % (541 of 938 rows), above 20 %, "
+        "and more"
+    ),
     severity="warning",
     state="open",
     is_muted=False,

@@ -203,6 +203,13 @@ def test_an_incident_whose_start_moved_and_with_it_its_id_is_not_told_again() ->
     assert memory.told(resolved("bbb")) == ["resolved"]
 
 
+def test_an_incident_of_no_column_whose_start_moved_is_not_told_again() -> None:
+    memory = Memory()
+    memory.see(incident("aaa", column_names=()))
+
+    assert "opened" not in memory.told(incident("bbb", column_names=()))
+
+
 def test_worse_news_with_a_new_id_is_an_escalation() -> None:
     memory = Memory()
     memory.see(incident("aaa"))

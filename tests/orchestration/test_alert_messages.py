@@ -72,10 +72,9 @@ EVIL_MESSAGE = message(change("opened", EVIL))
 def test_one_change_in_plain_text() -> None:
     assert plain_text(OPENED, LINKS) == (
         "WARNING opened: flight_delay: null rate of humidity is 57.7 % (541 of 938 "
-        "rows), above 20 %\n"
+        "rows), above 20 %, and more\n"
         "  since 2026-03-10 09:00 UTC\n"
-        "  First suspect: data quality column humidity: null rate of humidity is 57.7 %"
-        " (541 of 938 rows), above 20 %\n"
+        "  First suspect: data quality column humidity\n"
         "  5 alerts; data quality, drift; humidity\n"
         "  Possible causes: version 2 was deployed at 2026-03-10 08:30\n"
         "  Owner team-flights, incident 9f2c01ab34cd (driftline ack 9f2c01a)\n"
