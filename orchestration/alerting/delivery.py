@@ -25,7 +25,7 @@ from orchestration.alerting.incidents import (
     incidents_fingerprint,
     read_incidents,
 )
-from orchestration.alerting.messages import DatedChange, Message
+from orchestration.alerting.messages import DatedChange, Message, counted
 from orchestration.warehouse import ConnectionSettings
 
 
@@ -198,11 +198,6 @@ def describe(outcome: Outcome) -> str:
         for reason, count in sorted(outcome.skipped.items())
     ]
     return f"{outcome.receiver}: {'; '.join(parts) or 'nothing new'}."
-
-
-def counted(count: int, what: str) -> str:
-    """Such as "1 change" or "2 changes"."""
-    return f"{count} {what}{'s' if count != 1 else ''}"
 
 
 def _deliver_to(

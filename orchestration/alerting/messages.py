@@ -212,6 +212,11 @@ def clean(text: str) -> str:
     return " ".join("".join(kept).split())
 
 
+def counted(count: int, what: str) -> str:
+    """Such as "1 change" or "2 changes"."""
+    return f"{count} {what}{'s' if count != 1 else ''}"
+
+
 def _stories(message: Message) -> list[_Story]:
     """One for each incident, in the order in which they last changed."""
     events: dict[str, list[Event]] = {}
@@ -286,7 +291,7 @@ def _details(story: _Story) -> list[str]:
         lines.append(f"First suspect: {': '.join(filter(None, (suspect, reason)))}")
     touched = [_listed(family.replace("_", " ") for family in incident.families)]
     touched += [_listed(c for c in incident.column_names if c != "all")]
-    alerts = f"{incident.alert_count} alert{'s' if incident.alert_count != 1 else ''}"
+    alerts = counted(incident.alert_count, "alert")
     lines.append("; ".join(filter(None, (alerts, *touched))))
     if incident.possible_causes:
         causes = "; ".join(map(clean, incident.possible_causes[:5]))

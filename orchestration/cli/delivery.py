@@ -3,24 +3,20 @@
 import os
 import uuid
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from orchestration import warehouse
-from orchestration.alerting.channels import DeliveryError, open_channel
 from orchestration.alerting.configuration import Alerting, Receiver, read_alerting
-from orchestration.alerting.delivery import (
-    Plan,
-    counted,
-    deliver,
-    describe,
-    plan,
-    unrouted,
-)
 from orchestration.alerting.incidents import read_incidents
-from orchestration.alerting.messages import Message, plain_text
+from orchestration.alerting.messages import Message, counted, plain_text
 from orchestration.errors import DriftlineError
+
+# What talks HTTP takes a quarter of a second to import; `driftline --help` has no use
+# for it.
+if TYPE_CHECKING:
+    from orchestration.alerting.delivery import Plan
 
 _PANEL = "Incidents"
 
@@ -49,6 +45,8 @@ def deliver_now(
     Each change is told once. A receiver that fails is tried again by the next run;
     the exit code is then 1.
     """
+    from orchestration.alerting.delivery import deliver, describe, plan
+
     settings = warehouse.settings(os.environ)
     alerting = read_alerting(os.environ)
     if dry_run:
@@ -84,6 +82,8 @@ def test_receivers(
     ] = None,
 ) -> None:
     """Send a test message to each receiver, and say which can be reached."""
+    from orchestration.alerting.channels import DeliveryError, open_channel
+
     alerting = read_alerting(os.environ)
     failed = False
     for receiver in _chosen(alerting, names or []):
@@ -110,7 +110,7 @@ def test_receivers(
         raise typer.Exit(1)
 
 
-def _print_plan(planned: Plan, alerting: Alerting) -> None:
+def _print_plan(planned: "Plan", alerting: Alerting) -> None:
     if planned.pending is not None:
         tries = planned.pending.attempt_count
         print(
@@ -131,6 +131,8 @@ def _print_plan(planned: Plan, alerting: Alerting) -> None:
 
 
 def _print_unrouted(settings: warehouse.ConnectionSettings, alerting: Alerting) -> None:
+    from orchestration.alerting.delivery import unrouted
+
     with warehouse.connect(settings, autocommit=True) as connection:
         nobody = unrouted(read_incidents(connection), alerting)
     if nobody:

@@ -31,6 +31,7 @@ from orchestration.alerting.incidents import (
 from orchestration.alerting.messages import clean
 
 _PANEL = "Incidents"
+_GOING_ON = {"open", "acknowledged"}
 _COLOURS = {"critical": "red", "warning": "yellow"}
 _out = Console(highlight=False)
 
@@ -91,8 +92,9 @@ def incidents(
     now = datetime.now(UTC)
     start = _start(since, now=now)
     states = {each.value for each in state or ()}
-    if not states and not everything and start is None:
-        states = {"open", "acknowledged"}
+    is_default = not states and not everything and start is None
+    if is_default:
+        states = {*_GOING_ON}
     with _connected() as connection:
         found = read_incidents(connection)
     if monitor is not None and monitor not in {each.monitor for each in found}:
@@ -109,11 +111,7 @@ def incidents(
     if as_json:
         _print_json([each.as_json() for each in chosen])
     elif not chosen:
-        others = len(found)
-        print(
-            "Nothing is wrong: no such incident"
-            + (f" ({others} others: --all lists them)." if others else ".")
-        )
+        print(_nothing(len(found), is_default=is_default and not monitor))
     else:
         _print_table(chosen)
 
@@ -161,7 +159,7 @@ def acknowledge_incident(incident_id: _Id, note: _Note = None, by: _By = None) -
     elif not incident.is_open:
         before = " (it is over)"
     print(f"{incident.incident_id} is acknowledged by {person}{before}:")
-    print(f"{incident.monitor}: {incident.what}")
+    print(f"{incident.monitor}: {clean(incident.what)}")
 
 
 def unacknowledge_incident(
@@ -183,7 +181,7 @@ def unacknowledge_incident(
             is_undone=True,
         )
     print(f"{incident.incident_id} is no longer acknowledged:")
-    print(f"{incident.monitor}: {incident.what}")
+    print(f"{incident.monitor}: {clean(incident.what)}")
 
 
 def mute_monitor(
@@ -294,6 +292,11 @@ def _start(since: str | None, *, now: datetime) -> datetime | None:
             raise unreadable from None
         except OverflowError:
             return datetime.min.replace(tzinfo=UTC)
+
+
+def _nothing(count: int, *, is_default: bool) -> str:
+    start = "No incident is open" if is_default else "No incident is like that"
+    return f"{start} ({count} in all: --all lists them)." if count else f"{start}."
 
 
 def _tell_or_nothing(as_json: bool, sentence: str) -> None:

@@ -109,8 +109,12 @@ def test_options_choose(options: list[str], found: list[str], command: Command) 
 def test_nothing_to_list_is_said(alerts: AlertWarehouse, command: Command) -> None:
     alerts.hold(resolved())
 
-    assert "Nothing is wrong" in command("incidents").stdout
-    assert "1 others: --all" in command("incidents").stdout
+    assert command("incidents").stdout == (
+        "No incident is open (1 in all: --all lists them).\n"
+    )
+    assert command("incidents", "--state", "open").stdout == (
+        "No incident is like that (1 in all: --all lists them).\n"
+    )
     assert "typo has no incident (these have: flight_delay)" in (
         command("incidents", "--monitor", "typo").stdout
     )
