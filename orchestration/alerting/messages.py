@@ -17,7 +17,7 @@ from orchestration.alerting.configuration import Links
 from orchestration.alerting.incidents import Incident
 
 # Of one message, in full; a longer one says how many more there are.
-SHOWN_CHANGES = 20
+SHOWN_CHANGES = 15
 
 # What Slack takes: https://docs.slack.dev/reference/block-kit/blocks
 _SLACK_HEADER_LENGTH = 150
@@ -155,20 +155,16 @@ def slack_payload(message: Message, links: Links) -> dict[str, Any]:
                 ),
             ]
         )
-        details = "\n".join(_details(story))
-        blocks.append(
-            {
-                "type": "context",
-                "elements": [
-                    {
-                        "type": "mrkdwn",
-                        "text": _cut(facts, _SLACK_TEXT_LENGTH),
-                        "verbatim": True,
-                    },
-                    _slack_plain(_cut(details, _SLACK_TEXT_LENGTH)),
-                ],
-            }
-        )
+        details = _cut("\n".join(_details(story)), _SLACK_TEXT_LENGTH)
+        links_and_time = {
+            "type": "mrkdwn",
+            "text": _cut(facts, _SLACK_TEXT_LENGTH),
+            "verbatim": True,
+        }
+        blocks += [
+            {"type": "section", "text": _slack_plain(details)},
+            {"type": "context", "elements": [links_and_time]},
+        ]
     if len(shown) > 1:
         heading = _cut(subject(message), _SLACK_HEADER_LENGTH)
         blocks.insert(0, {"type": "header", "text": _slack_plain(heading)})
@@ -289,10 +285,10 @@ def _details(story: _Story) -> list[str]:
     lines = []
     if suspect or reason:
         lines.append(f"First suspect: {': '.join(filter(None, (suspect, reason)))}")
-    touched = [_listed(family.replace("_", " ") for family in incident.families)]
-    touched += [_listed(c for c in incident.column_names if c != "all")]
+    families = _listed(family.replace("_", " ") for family in incident.families)
+    columns = _listed(name for name in incident.column_names if name != "all")
     alerts = counted(incident.alert_count, "alert")
-    lines.append("; ".join(filter(None, (alerts, *touched))))
+    lines.append(f"{alerts} in {families}" + (f", of {columns}" if columns else ""))
     if incident.possible_causes:
         causes = "; ".join(map(clean, incident.possible_causes[:5]))
         lines.append(f"Possible causes: {causes}")

@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 
 from orchestration.alerting.changes import Change, Event
-from orchestration.alerting.configuration import Links
+from orchestration.alerting.configuration import Links, parse_alerting
 from orchestration.alerting.incidents import Incident
 from orchestration.alerting.messages import (
     DatedChange,
@@ -75,12 +75,32 @@ def test_one_change_in_plain_text() -> None:
         "rows), above 20 %, and more\n"
         "  since 2026-03-10 09:00 UTC\n"
         "  First suspect: data quality column humidity\n"
-        "  5 alerts; data quality, drift; humidity\n"
+        "  5 alerts in data quality, drift, of humidity\n"
         "  Possible causes: version 2 was deployed at 2026-03-10 08:30\n"
         "  Owner team-flights, incident 9f2c01ab34cd (driftline ack 9f2c01a)\n"
         "  Dashboard: https://grafana.example.org/d/m?var-monitor=flight_delay\n"
         "  Report: https://reports.example.org/flight_delay/2026-03-10.html\n"
     )
+
+
+def test_the_documentation_shows_messages_as_they_look() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "alerts-delivery.md").read_text()
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", page, flags=re.DOTALL | re.MULTILINE)
+    file, *_ = (text for language, text in blocks if language == "yaml")
+    alerting = parse_alerting(file, source="docs")
+    over = resolved(
+        started_at=NOW - 14 * DAY, opened_at=NOW - 13 * DAY, closed_at=NOW - 12 * DAY
+    )
+    late = message(change("resolved", over, is_late=True))
+
+    shown = [text for _, text in blocks]
+
+    assert plain_text(OPENED, alerting.links) in shown
+    assert plain_text(late, alerting.links) in shown
+    payloads = [json.loads(text) for language, text in blocks if language == "json"]
+    assert slack_payload(OPENED, alerting.links) in payloads
+    payload = webhook_payload(OPENED, alerting.links)
+    assert json.loads(json.dumps(payload)) in payloads
 
 
 def test_links_that_are_not_set_are_left_out() -> None:
@@ -143,7 +163,7 @@ def test_slack_takes_any_number_of_changes(count: int) -> None:
     payload = slack_payload(many, LINKS)
 
     assert len(payload["blocks"]) <= 50
-    assert ("and 180 more" in json.dumps(payload)) == (count == 200)
+    assert ("and 185 more" in json.dumps(payload)) == (count == 200)
     for block in payload["blocks"]:
         for text in texts_of(block):
             limit = 150 if block["type"] == "header" else 3000
