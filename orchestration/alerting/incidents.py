@@ -356,5 +356,21 @@ def parse_moment(text: str, *, now: datetime) -> datetime:
     return moment.replace(tzinfo=now.tzinfo) if moment.tzinfo is None else moment
 
 
+def parse_day_or_span(text: str, *, now: datetime) -> datetime:
+    """When it began: a day or a time, or as long ago as a span says.
+
+    Raises ``IncidentError`` on anything else.
+    """
+    try:
+        return parse_moment(text, now=now)
+    except IncidentError as unreadable:
+        try:
+            return now - parse_span(text)
+        except OverflowError:
+            return datetime.min.replace(tzinfo=now.tzinfo)
+        except IncidentError:
+            raise unreadable from None
+
+
 def _in_brief(incident: Incident) -> str:
     return f"{incident.incident_id} ({incident.monitor}: {incident.title})"

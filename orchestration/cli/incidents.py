@@ -1,15 +1,14 @@
 """``driftline incidents``, ``ack``, ``mute`` …: what is wrong, and who looks at it."""
 
 import getpass
-import json
 import os
+from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
 
 import psycopg
 import typer
-from rich import markup
 from rich.console import Console
 from rich.table import Table
 
@@ -21,6 +20,7 @@ from orchestration.alerting.incidents import (
     acknowledge,
     find_incident,
     mute,
+    parse_day_or_span,
     parse_moment,
     parse_span,
     read_alerts,
@@ -29,10 +29,10 @@ from orchestration.alerting.incidents import (
     unmute,
 )
 from orchestration.alerting.messages import clean
+from orchestration.cli.words import COLOURS, moment, print_json, shown
 
 _PANEL = "Incidents"
 _GOING_ON = {"open", "acknowledged"}
-_COLOURS = {"critical": "red", "warning": "yellow"}
 _out = Console(highlight=False)
 
 _incidents = typer.Typer(rich_markup_mode="rich")
@@ -90,7 +90,7 @@ def incidents(
     if context.invoked_subcommand is not None:
         return
     now = datetime.now(UTC)
-    start = _start(since, now=now)
+    start = parse_day_or_span(since, now=now) if since is not None else None
     states = {each.value for each in state or ()}
     is_default = not states and not everything and start is None
     if is_default:
@@ -109,7 +109,7 @@ def incidents(
         and (start is None or each.closed_at is None or each.closed_at >= start)
     ]
     if as_json:
-        _print_json([each.as_json() for each in chosen])
+        print_json([each.as_json() for each in chosen])
     elif not chosen:
         print(_nothing(len(found), is_default=is_default and not monitor))
     else:
@@ -128,18 +128,10 @@ def show(
         incident = find_incident(connection, incident_id)
         alerts = read_alerts(connection, incident.incident_id)
     if as_json:
-        _print_json(
+        print_json(
             {
                 **incident.as_json(),
-                "alerts": [
-                    {
-                        name: value.isoformat()
-                        if isinstance(value, datetime)
-                        else value
-                        for name, value in vars(alert).items()
-                    }
-                    for alert in alerts
-                ],
+                "alerts": [asdict(alert) for alert in alerts],
             }
         )
         return
@@ -233,7 +225,7 @@ def mute_monitor(
         )
     print(
         f"Muted {_muted_part(made.monitor, made.rule_id, made.column_name)} until "
-        f"{_time(made.muted_until)} UTC. To end it before: "
+        f"{moment(made.muted_until)} UTC. To end it before: "
         f"driftline unmute {made.mute_id}"
     )
 
@@ -249,10 +241,10 @@ def list_mutes() -> None:
     for each in mutes:
         table.add_row(
             str(each.mute_id),
-            _shown(_muted_part(each.monitor, each.rule_id, each.column_name)),
-            _time(each.muted_until),
-            _shown(each.muted_by or ""),
-            _shown(each.note or ""),
+            shown(_muted_part(each.monitor, each.rule_id, each.column_name)),
+            moment(each.muted_until),
+            shown(each.muted_by or ""),
+            shown(each.note or ""),
         )
     _out.print(table)
 
@@ -280,20 +272,6 @@ def _person() -> str:
         return "unknown"
 
 
-def _start(since: str | None, *, now: datetime) -> datetime | None:
-    if since is None:
-        return None
-    try:
-        return parse_moment(since, now=now)
-    except IncidentError as unreadable:
-        try:
-            return now - parse_span(since)
-        except IncidentError:
-            raise unreadable from None
-        except OverflowError:
-            return datetime.min.replace(tzinfo=UTC)
-
-
 def _nothing(count: int, *, is_default: bool) -> str:
     start = "No incident is open" if is_default else "No incident is like that"
     return f"{start} ({count} in all: --all lists them)." if count else f"{start}."
@@ -301,13 +279,9 @@ def _nothing(count: int, *, is_default: bool) -> str:
 
 def _tell_or_nothing(as_json: bool, sentence: str) -> None:
     if as_json:
-        _print_json([])
+        print_json([])
     else:
         print(sentence)
-
-
-def _print_json(content: object) -> None:
-    print(json.dumps(content, ensure_ascii=False, indent=2))
 
 
 def _print_table(found: list[Incident]) -> None:
@@ -315,17 +289,17 @@ def _print_table(found: list[Incident]) -> None:
     table.columns[0].no_wrap = True
     table.columns[3].no_wrap = True
     for each in found:
-        colour = _COLOURS.get(each.severity, "red")
+        colour = COLOURS.get(each.severity, "red")
         if not each.is_open:
             colour = "dim"
         muted = " [dim](muted)[/]" if each.is_muted else ""
         table.add_row(
-            _shown(each.incident_id[:12]),
-            _shown(each.monitor),
-            f"[{colour}]{_shown(each.severity)}[/], {_shown(each.state)}{muted}",
-            _time(each.started_at),
-            _time(each.closed_at) if each.closed_at else "",
-            _shown(each.what),
+            shown(each.incident_id[:12]),
+            shown(each.monitor),
+            f"[{colour}]{shown(each.severity)}[/], {shown(each.state)}{muted}",
+            moment(each.started_at),
+            moment(each.closed_at) if each.closed_at else "",
+            shown(each.what),
         )
     _out.print(table)
 
@@ -334,18 +308,18 @@ def _print_incident(incident: Incident) -> None:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(overflow="fold")
-    colour = _COLOURS.get(incident.severity, "red")
-    state = f"[{colour}]{_shown(incident.severity)}[/], {_shown(incident.state)}"
+    colour = COLOURS.get(incident.severity, "red")
+    state = f"[{colour}]{shown(incident.severity)}[/], {shown(incident.state)}"
     if incident.is_muted:
         state += ", muted"
-    until = f" to {_time(incident.closed_at)}" if incident.closed_at else ""
-    grid.add_row("Incident", _shown(incident.incident_id))
-    grid.add_row("What", _shown(incident.what))
-    grid.add_row("Monitor", f"{_shown(incident.monitor)}, "
-                 f"owner {_shown(incident.owner or 'unowned')}")  # fmt: skip
+    until = f" to {moment(incident.closed_at)}" if incident.closed_at else ""
+    grid.add_row("Incident", shown(incident.incident_id))
+    grid.add_row("What", shown(incident.what))
+    grid.add_row("Monitor", f"{shown(incident.monitor)}, "
+                 f"owner {shown(incident.owner or 'unowned')}")  # fmt: skip
     grid.add_row("State", state)
-    grid.add_row("When", f"{_time(incident.started_at)}{until} UTC, "
-                 f"noticed by {_time(incident.opened_at)}")  # fmt: skip
+    grid.add_row("When", f"{moment(incident.started_at)}{until} UTC, "
+                 f"noticed by {moment(incident.opened_at)}")  # fmt: skip
     suspect = [
         (incident.suspect_family or "").replace("_", " "),
         incident.suspect_metric,
@@ -359,21 +333,21 @@ def _print_incident(incident: Incident) -> None:
             if value not in (None, "all")
         ),
     ]
-    grid.add_row("First suspect", _shown(", ".join(filter(None, suspect))))
+    grid.add_row("First suspect", shown(", ".join(filter(None, suspect))))
     if incident.suspect_reason:
-        grid.add_row("", _shown(incident.suspect_reason))
+        grid.add_row("", shown(incident.suspect_reason))
     for number, cause in enumerate(incident.possible_causes):
-        grid.add_row("Possible causes" if number == 0 else "", _shown(cause))
-    grid.add_row("Touched", _shown(", ".join(incident.families).replace("_", " ")))
+        grid.add_row("Possible causes" if number == 0 else "", shown(cause))
+    grid.add_row("Touched", shown(", ".join(incident.families).replace("_", " ")))
     columns = ", ".join(each for each in incident.column_names if each != "all")
     if columns:
-        grid.add_row("Columns", _shown(columns))
+        grid.add_row("Columns", shown(columns))
     if incident.acknowledged_at is not None:
         note = f": {incident.acknowledged_note}" if incident.acknowledged_note else ""
         grid.add_row(
             "Acknowledged",
-            f"{_time(incident.acknowledged_at)} by "
-            f"{_shown((incident.acknowledged_by or '') + note)}",
+            f"{moment(incident.acknowledged_at)} by "
+            f"{shown((incident.acknowledged_by or '') + note)}",
         )
     _out.print(grid)
 
@@ -396,19 +370,14 @@ def _print_alerts(alerts: list[Alert]) -> None:
             f"{each.segment} {each.segment_value}" if each.segment != "all" else "",
         ]
         table.add_row(
-            f"{_time(each.window_start)} {each.grain}",
-            _shown(each.rule_id),
-            _shown(", ".join(filter(None, about))),
-            f"[{_COLOURS.get(each.severity, 'red')}]{_shown(each.severity)}[/]",
-            _shown(each.reason or ""),
+            f"{moment(each.window_start)} {each.grain}",
+            shown(each.rule_id),
+            shown(", ".join(filter(None, about))),
+            f"[{COLOURS.get(each.severity, 'red')}]{shown(each.severity)}[/]",
+            shown(each.reason or ""),
         )
     _out.print()
     _out.print(table)
-
-
-def _shown(text: str) -> str:
-    """As it is, but for what rich or the terminal would take for an order."""
-    return markup.escape(clean(text))
 
 
 def _muted_part(monitor: str, rule_id: str | None, column_name: str | None) -> str:
@@ -418,7 +387,3 @@ def _muted_part(monitor: str, rule_id: str | None, column_name: str | None) -> s
     ]
     of = ", ".join(filter(None, parts))
     return f"{monitor} ({of})" if of else monitor
-
-
-def _time(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}"
