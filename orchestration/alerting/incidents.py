@@ -257,14 +257,22 @@ def mute(
 ) -> Mute:
     """Silence a monitor, or a rule or a column of it, from now on; commits.
 
-    Raises ``IncidentError`` if there is no such monitor.
+    Raises ``IncidentError`` if there is no such monitor, or no such rule of it.
     """
     with built_marts(), connection.cursor(row_factory=scalar_row) as cursor:
         monitors = cursor.execute("select monitor from marts.monitors").fetchall()
+        rules = cursor.execute(
+            "select rule_id from intermediate.int_alert_rules where monitor = %s",
+            [monitor],
+        ).fetchall()
     if monitor not in monitors:
-        near = get_close_matches(monitor, monitors, n=1) or sorted(monitors)
-        advice = f"Did you mean {' or '.join(near)}?" if near else "There are none yet."
-        raise IncidentError(f"There is no monitor {monitor!r}. {advice}")
+        raise IncidentError(
+            f"There is no monitor {monitor!r}. {_near(monitor, monitors)}"
+        )
+    if rule_id is not None and rule_id not in rules:
+        raise IncidentError(
+            f"{monitor} has no rule {rule_id!r}. {_near(rule_id, rules)}"
+        )
     with (
         built_marts(),
         connection.transaction(),
@@ -370,6 +378,12 @@ def parse_day_or_span(text: str, *, now: datetime) -> datetime:
             return datetime.min.replace(tzinfo=now.tzinfo)
         except IncidentError:
             raise unreadable from None
+
+
+def _near(wanted: str, names: Sequence[str]) -> str:
+    """Which of the names may have been meant."""
+    found = get_close_matches(wanted, names, n=2, cutoff=0.5) or sorted(names)
+    return f"Did you mean {' or '.join(found)}?" if found else "There are none yet."
 
 
 def _in_brief(incident: Incident) -> str:

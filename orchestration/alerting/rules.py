@@ -98,11 +98,16 @@ class ComparedIncident:
 
 @dataclass(frozen=True, kw_only=True)
 class Replay:
-    """Today's rules and changed ones on the same history."""
+    """Today's rules and changed ones on the same history.
+
+    ``incidents`` are those without a counterpart on the other side; the counts are
+    of all, and can differ without any of those, since incidents join and split.
+    """
 
     rules: tuple[RuleComparison, ...]
     incidents: tuple[ComparedIncident, ...]
-    kept_incident_count: int
+    incident_count: int
+    new_incident_count: int
 
 
 def read_rules(connection: psycopg.Connection) -> list[Rule]:
@@ -395,5 +400,6 @@ def _compare(
     return Replay(
         rules=tuple(rules),
         incidents=tuple(each for each in found if not each.is_kept),
-        kept_incident_count=sum(1 for each in found if each.is_kept and each.is_new),
+        incident_count=sum(1 for each in found if not each.is_new),
+        new_incident_count=sum(1 for each in found if each.is_new),
     )

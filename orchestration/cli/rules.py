@@ -123,7 +123,7 @@ def test_rules(
     ]
     if not changed and not result.incidents:
         print(
-            f"They find what today's rules find: {result.kept_incident_count} "
+            f"They find what today's rules find: {result.new_incident_count} "
             "incidents, and the same windows by every rule."
         )
         return
@@ -149,6 +149,12 @@ def test_rules(
             _compared(each.episode_count, each.new_episode_count),
         )
     _out.print(table)
+    counts = (
+        f"{result.incident_count} incidents today, {result.new_incident_count} then"
+    )
+    if not result.incidents:
+        print(f"{counts}: none appears or disappears as a whole.")
+        return
     appear = sum(1 for each in result.incidents if each.is_new)
     table = Table(
         "",
@@ -157,8 +163,7 @@ def test_rules(
         "until",
         "severity",
         "first suspect",
-        title=f"Incidents: {appear} appear, {len(result.incidents) - appear} disappear,"
-        f" {result.kept_incident_count} stay",
+        title=f"{counts}: {appear} appear, {len(result.incidents) - appear} disappear",
         title_justify="left",
     )
     for incident in result.incidents:

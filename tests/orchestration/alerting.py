@@ -102,6 +102,27 @@ _TABLES = """
         sample_count bigint, severity text, status text, reason text, incident_id text
     );
 
+    create table intermediate.int_alert_rules (
+        monitor text, rule_id text, family text, metric text, compared_to text,
+        columns text, versions text, segment text, grain text, method text,
+        compared_as text, direction text, warning double precision,
+        critical double precision, minimum_sample integer, open_after integer,
+        close_after integer, description text
+    );
+    insert into intermediate.int_alert_rules
+    select
+        monitor, rule_id, 'service_health', metric, null, '*', 'all', 'all', 'hour',
+        method, 'ratio', 'above', warning, critical, 50, 2, 3, 'Requests are slow.'
+    from
+        marts.monitors,
+        (
+            values
+            ('latency', 'latency_p50_ms', 'learned', 6, 12),
+            ('errors', 'error_rate', 'static', null, 0.1)
+        ) as rules (rule_id, metric, method, warning, critical);
+    update intermediate.int_alert_rules set warning = 9
+    where monitor = 'churn' and rule_id = 'latency';
+
     create table operations.incident_actions (
         action_id bigint generated always as identity, incident_id text, action text,
         acted_by text, note text, acted_at timestamptz

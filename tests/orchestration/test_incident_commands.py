@@ -213,6 +213,10 @@ def test_a_mute_has_an_end_and_can_be_ended_before(
     ("arguments", "message"),
     [
         (["chum", "--for", "1h"], "There is no monitor 'chum'. Did you mean churn?"),
+        (
+            ["churn", "--rule", "latencies", "--for", "1h"],
+            "churn has no rule 'latencies'. Did you mean latency?",
+        ),
         (["churn"], "give either --until DAY or --for SPAN"),
         (["churn", "--for", "1h", "--until", "2100-01-01"], "give either --until"),
         (["churn", "--for", "a while"], "'a while' is no span of time: write it as"),
