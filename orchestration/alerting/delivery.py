@@ -78,8 +78,8 @@ def deliver(
     warehouse can't be reached. A receiver that is down is no error: see its outcome.
     """
     with warehouse.connect(settings, autocommit=True) as connection:
-        ledger.prepare(connection)
         read_incidents(connection)
+        ledger.prepare(connection)
     executor = ThreadPoolExecutor(max_workers=len(alerting.receivers))
     futures = {
         receiver.name: executor.submit(
@@ -108,8 +108,8 @@ def plan(
     """What :func:`deliver` would do now, in so far as nothing fails; writes nothing."""
     plans = []
     with warehouse.connect(settings, autocommit=True) as connection:
-        ledger.prepare(connection)
         incidents = read_incidents(connection)
+        ledger.prepare(connection)
         for receiver in alerting.receivers:
             decisions = _decide(connection, receiver, alerting, incidents, now=now)
             waiting = ledger.read_waiting(connection, receiver.name)
@@ -157,10 +157,12 @@ def fingerprint(
     Raises ``IncidentError`` if the marts are not there.
     """
     with warehouse.connect(settings, autocommit=True) as connection:
+        state = f"{alerting.fingerprint} {incidents_fingerprint(connection)}"
         ledger.prepare(connection)
+        names = [receiver.name for receiver in alerting.receivers]
         return Fingerprint(
-            state=f"{alerting.fingerprint} {incidents_fingerprint(connection)}",
-            is_anything_due=ledger.is_anything_due(connection, now=now),
+            state=state,
+            is_anything_due=ledger.is_anything_due(connection, names, now=now),
         )
 
 

@@ -317,15 +317,17 @@ def record_failure(
     return now + wait
 
 
-def is_anything_due(connection: psycopg.Connection, *, now: datetime) -> bool:
-    """Whether a receiver waits for anything that could be tried at ``now``."""
+def is_anything_due(
+    connection: psycopg.Connection, receivers: Sequence[str], *, now: datetime
+) -> bool:
+    """Whether one of the receivers waits for what could be tried at ``now``."""
     with connection.cursor(row_factory=scalar_row) as cursor:
         return bool(
             cursor.execute(
                 "select exists (select from operations.deliveries "
-                f"where {_UNSENT} and (next_attempt_at is null or next_attempt_at "
-                "<= %s))",
-                [now],
+                f"where receiver = any(%s) and {_UNSENT} "
+                "and (next_attempt_at is null or next_attempt_at <= %s))",
+                [[*receivers], now],
             ).fetchone()
         )
 

@@ -323,6 +323,9 @@ def _when(story: _Story) -> str:
         about = incident.last_alert_at
         if change.event == "opened":
             about = incident.opened_at
+    if story.colour == "resolved" and about <= incident.last_alert_at:
+        # Its last window was as bad as those before.
+        span += ", and nothing to judge it by has come since"
     if change.is_withdrawn:
         return f"{span}; rows or labels that arrived since show that it was none"
     if change.is_late:

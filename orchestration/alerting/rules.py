@@ -161,7 +161,7 @@ def replay(
                     "--full-refresh",
                 ]
             )
-            return _compare(connection, schema, since=since, monitor=monitor)
+            return compare(connection, schema, since=since, monitor=monitor)
 
 
 def _check_file(file: Path, seed: Path) -> None:
@@ -380,13 +380,14 @@ class _Incident(ComparedIncident):
     is_kept: bool
 
 
-def _compare(
+def compare(
     connection: psycopg.Connection,
     schema: str,
     *,
     since: datetime | None,
     monitor: str | None,
 ) -> Replay:
+    """What the alert layer holds, and what that of another ``schema`` does."""
     parameters = {"since": since or "-infinity", "monitor": monitor}
     name = sql.Identifier(schema)
     with connection.cursor(row_factory=class_row(RuleComparison)) as cursor:

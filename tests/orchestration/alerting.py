@@ -68,8 +68,14 @@ def incident(incident_id: str = INCIDENT.incident_id, **changes: Any) -> Inciden
 
 def resolved(incident_id: str = INCIDENT.incident_id, **changes: Any) -> Incident:
     """The usual incident when it is over."""
+    closed_at = changes.pop("closed_at", NOW - HOUR / 2)
+    last_alert_at = changes.pop("last_alert_at", closed_at - HOUR / 2)
     return incident(
-        incident_id, **({"state": "resolved", "closed_at": NOW - HOUR / 2} | changes)
+        incident_id,
+        state="resolved",
+        closed_at=closed_at,
+        last_alert_at=last_alert_at,
+        **changes,
     )
 
 

@@ -141,6 +141,16 @@ def test_late_news_says_how_old_it_is_and_why_it_is_told_now() -> None:
     assert "(about 12 days ago: rows or labels that arrived since changed it)" in text
 
 
+def test_an_end_for_lack_of_data_is_no_recovery() -> None:
+    silent = resolved(closed_at=NOW, last_alert_at=NOW)
+
+    text = plain_text(message(change("resolved", silent)), NO_LINKS)
+
+    assert "UTC, and nothing to judge it by has come since" in text
+    recovered = plain_text(message(change("resolved", resolved())), NO_LINKS)
+    assert "nothing to judge" not in recovered
+
+
 def test_an_incident_that_never_was_is_withdrawn() -> None:
     gone = message(change("resolved", INCIDENT, is_withdrawn=True))
 
