@@ -1,15 +1,29 @@
 {{
     config(
-        materialized='view',
-        post_hook={'sql': "{{ copy_rows() }}", 'transaction': false}
+        incremental_strategy='append',
+        pre_hook="{% if is_incremental() %}"
+            ~ "delete from {{ this }} where invocation_id not in ("
+            ~ "select invocation_id from {{ ref('int_stale_windows') }})"
+            ~ "{% endif %}",
+        post_hook={'sql': "{{ copy_rows() }}", 'transaction': false},
+        indexes=[{
+            'columns': [
+                'invocation_id', 'monitor', 'family', 'grain', 'window_start',
+            ],
+            'unique': true,
+        }]
     )
 }}
+
+-- A table, since every model asks for its windows several times in a run.
 
 with
 
 stale as (
 
-    select * from {{ ref('int_stale_windows') }}
+    select *
+    from {{ ref('int_stale_windows') }}
+    where invocation_id = '{{ invocation_id }}'
 
 ),
 
