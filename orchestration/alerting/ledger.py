@@ -23,6 +23,9 @@ LONGEST_RETRY = timedelta(hours=1)
 # Of a message that the receiver refuses for what is in it.
 REFUSED_ATTEMPTS = 5
 
+# So that no message outgrows what a receiver takes.
+LONGEST_MESSAGE = 200
+
 # The row that remembers that a receiver is not new, though nothing was to be told.
 _REGISTERED = "registered"
 
@@ -173,7 +176,7 @@ def group(
     messages_per_hour: int,
     now: datetime,
 ) -> None:
-    """Make one message of all changes that belong to none yet, if it may be sent.
+    """Make one message of the changes that belong to none yet, if it may be sent.
 
     Not while an earlier one is on its way: so the order stays. And not if as many were
     sent within the hour as the receiver is to get. Commits.
@@ -199,8 +202,10 @@ def group(
                     where receiver = %(receiver)s and sent_at > %(since)s
                 )
             order by position
+            limit %(limit)s
             """,
             {
+                "limit": LONGEST_MESSAGE,
                 "receiver": receiver,
                 "most": messages_per_hour,
                 "since": now - timedelta(hours=1),

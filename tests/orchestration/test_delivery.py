@@ -378,6 +378,17 @@ def test_more_messages_than_an_hour_allows_become_one_in_the_next(
     assert events(server) == [["opened"], ["opened"], ["opened", "opened"]]
 
 
+def test_a_message_is_no_longer_than_a_receiver_takes(
+    alerts: AlertWarehouse, server: HttpReceiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger, "LONGEST_MESSAGE", 2)
+    run = Deliverer(alerts.settings, server.url).used()
+    alerts.hold(*(incident(f"{number:012x}") for number in range(5)))
+
+    assert describe(run()) == "r1: sent 5 changes."
+    assert [len(message) for message in events(server)] == [2, 2, 1]
+
+
 def test_a_new_receiver_is_told_of_what_is_open_and_others_not_again(
     alerts: AlertWarehouse, server: HttpReceiver
 ) -> None:
