@@ -5,7 +5,8 @@
 -#}
 {% macro alert_sentence(found) -%}
 {%- set is_rate -%}
-({{ found }}.metric like '%\_rate' or {{ found }}.metric in ('availability', 'label_coverage'))
+({{ found }}.metric like '%\_rate' and {{ found }}.metric != 'burn_rate'
+    or {{ found }}.metric in ('availability', 'label_coverage'))
 {%- endset -%}
 case
     when {{ found }}.metric = 'burn_rate'

@@ -459,6 +459,9 @@ def _judged(rule: Record, window: Evaluation) -> Evaluation:
     expected = baseline if rule["method"] == "baseline" else None
     side = _side(rule, value, expected or 0.0)
 
+    if rule["method"] != "baseline":
+        baseline = None
+
     def bound(by: float | None) -> float | None:
         if by is None or (rule["method"] == "baseline" and baseline is None):
             return None
@@ -468,7 +471,12 @@ def _judged(rule: Record, window: Evaluation) -> Evaluation:
         if is_ratio:
             assert baseline is not None
             return float(baseline * (by**side if both else by))
-        return (expected or 0.0) + (side * by if both else by)
+        if baseline is None:
+            return float(side * by if both else by)
+        distance = max(
+            abs(by), rule["minimum_change"], rule["minimum_ratio"] * abs(baseline)
+        )
+        return float(baseline + (side if both else math.copysign(1, by)) * distance)
 
     bounds = (bound(rule["warning"]), bound(rule["critical"]))
     found = replace(window, expected=expected, bounds=bounds)
@@ -653,15 +661,21 @@ def _episodes_of(
 
 
 def incidents(watched: Watched) -> list[list[Episode]]:
-    """The episodes that belong together."""
+    """The episodes that belong together; windows beyond a day stand apart."""
     found: list[list[Episode]] = []
     ordered = sorted(episodes(watched), key=lambda each: each.started_at)
-    for episode in ordered:
-        reach = max(DAY, GRAINS[episode.series[5]])
-        if found and episode.started_at <= reach + max(
-            each.opened_at for each in found[-1]
-        ):
-            found[-1].append(episode)
-        else:
-            found.append([episode])
+    for is_slow in (False, True):
+        together: list[list[Episode]] = []
+        for episode in ordered:
+            length = GRAINS[episode.series[5]]
+            if (length > DAY) != is_slow:
+                continue
+            reach = max(DAY, length)
+            if together and episode.started_at <= reach + max(
+                each.opened_at for each in together[-1]
+            ):
+                together[-1].append(episode)
+            else:
+                together.append([episode])
+        found += together
     return found

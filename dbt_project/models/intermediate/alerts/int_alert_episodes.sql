@@ -407,14 +407,15 @@ episodes as (
 
 -- An episode belongs to the incident before if it began before that one was a day old:
 -- a day, or a window of its own, after the opening of any episode in it. What has been
--- open for weeks takes nothing new in.
+-- open for weeks takes nothing new in; and windows longer than a day have incidents of
+-- their own, or a week of drift would join what happened in it, and what came after.
 joined as (
 
     select
         *,
         coalesce(
             started_at > max(opened_at) over (
-                partition by monitor
+                partition by monitor, window_length > interval '24 hours'
                 order by
                     started_at, opened_at, {{ series_keys | join(', ') }}
                 rows between unbounded preceding and 1 preceding
@@ -430,8 +431,9 @@ incidents as (
 
     select
         *,
+        window_length > interval '24 hours' as is_slow,
         count(*) filter (where is_first) over (
-            partition by monitor
+            partition by monitor, window_length > interval '24 hours'
             order by started_at, opened_at, {{ series_keys | join(', ') }}
         ) as incident
 
@@ -453,7 +455,7 @@ named as (
                         {{ epoch_microseconds('started_at') | indent(24) }}
                     )
                 ) over (
-                    partition by monitor, incident
+                    partition by monitor, is_slow, incident
                     order by
                         opened_at,
                         {{ family_place('family') | indent(24) }},

@@ -468,13 +468,21 @@ bounded as (
         case side when 1 then lower_end else upper_end end as near_end,
         {%- for bound in ['warning', 'critical'] %}
         case
-            when method = 'significance' then {{ bound }}
+            when {{ bound }} is null or method = 'significance' then {{ bound }}
             when method = 'baseline' and compared_as = 'ratio' and direction = 'both'
                 then baseline_value * power(nullif({{ bound }}, 0), side)
             when method = 'baseline' and compared_as = 'ratio'
                 then baseline_value * {{ bound }}
-            when direction = 'both' then coalesce(expected, 0) + side * {{ bound }}
-            else coalesce(expected, 0) + {{ bound }}
+            when method = 'baseline'
+                then baseline_value
+                    + case direction when 'both' then side else sign({{ bound }}) end
+                    * greatest(
+                        abs({{ bound }}),
+                        minimum_change,
+                        minimum_ratio * abs(baseline_value)
+                    )
+            when direction = 'both' then side * {{ bound }}
+            else {{ bound }}
         end as {{ bound }}_bound{{ ',' if not loop.last }}
         {%- endfor %}
 
