@@ -128,7 +128,7 @@ causes as (
     select
         incidents.incident_id,
         min(failed_tests.failed_at) as happened_at,
-        failed_tests.test_name || ': ' || failed_tests.message as cause
+        failed_tests.message as cause
 
     from incidents
 
@@ -141,7 +141,7 @@ causes as (
         failed_tests.monitor is null
         or failed_tests.monitor = incidents.monitor
 
-    group by incidents.incident_id, failed_tests.test_name, failed_tests.message
+    group by incidents.incident_id, failed_tests.message
 
 ),
 
