@@ -79,7 +79,6 @@ def deliver(
     """
     with warehouse.connect(settings, autocommit=True) as connection:
         read_incidents(connection)
-        ledger.prepare(connection)
     executor = ThreadPoolExecutor(max_workers=len(alerting.receivers))
     futures = {
         receiver.name: executor.submit(
@@ -109,7 +108,6 @@ def plan(
     plans = []
     with warehouse.connect(settings, autocommit=True) as connection:
         incidents = read_incidents(connection)
-        ledger.prepare(connection)
         for receiver in alerting.receivers:
             decisions = _decide(connection, receiver, alerting, incidents, now=now)
             waiting = ledger.read_waiting(connection, receiver.name)
@@ -158,7 +156,6 @@ def fingerprint(
     """
     with warehouse.connect(settings, autocommit=True) as connection:
         state = f"{alerting.fingerprint} {incidents_fingerprint(connection)}"
-        ledger.prepare(connection)
         names = [receiver.name for receiver in alerting.receivers]
         return Fingerprint(
             state=state,

@@ -1,6 +1,6 @@
 """``operations.deliveries``: what was decided to be told, to whom, what came of it.
 
-Grain: one row per change and receiver. Only this module writes the table.
+Grain: one row per change and receiver. dbt makes the table; only this module writes it.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from psycopg.rows import dict_row, scalar_row
 from psycopg.types.json import Jsonb
 
 from orchestration.alerting.changes import Change, Decision, Entry
-from orchestration.alerting.incidents import Incident
+from orchestration.alerting.incidents import Incident, built_marts
 from orchestration.alerting.messages import DatedChange, Message
 
 FIRST_RETRY = timedelta(minutes=1)
@@ -29,36 +29,6 @@ LONGEST_MESSAGE = 200
 # The row that remembers that a receiver is not new, though nothing was to be told.
 _REGISTERED = "registered"
 
-_TABLE = """
-    create schema if not exists operations;
-
-    create table if not exists operations.deliveries (
-        event_id text not null,
-        receiver text not null,
-        incident_id text not null,
-        event text not null,
-        decided_at timestamptz not null,
-        attempt_count integer not null default 0,
-        next_attempt_at timestamptz,
-        sent_at timestamptz,
-        skipped_reason text,
-        last_error text,
-        unique (event_id, receiver)
-    );
-
-    alter table operations.deliveries
-        add column if not exists position bigint generated always as identity,
-        add column if not exists message_id text,
-        add column if not exists change jsonb;
-
-    create index if not exists deliveries_of_receiver
-        on operations.deliveries (receiver, position);
-
-    create index if not exists deliveries_unsent
-        on operations.deliveries (receiver)
-        where sent_at is null and skipped_reason is null;
-"""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Pending:
@@ -68,29 +38,6 @@ class Pending:
     attempt_count: int
     next_attempt_at: datetime
     last_error: str | None
-
-
-def prepare(connection: psycopg.Connection) -> None:
-    """Make the table, or add what an earlier version of it lacks; commits."""
-    with connection.cursor(row_factory=scalar_row) as cursor:
-        is_ready = cursor.execute(
-            """
-            select exists (
-                select from information_schema.columns
-                where
-                    table_schema = 'operations'
-                    and table_name = 'deliveries'
-                    and column_name = 'change'
-            )
-            """
-        ).fetchone()
-    if not is_ready:
-        with connection.transaction():
-            # Two at once would both try.
-            connection.execute(
-                "select pg_advisory_xact_lock(hashtext('operations.deliveries'))"
-            )
-            connection.execute(_TABLE)
 
 
 def try_lock(connection: psycopg.Connection, receiver: str) -> bool:
@@ -110,8 +57,11 @@ def try_lock(connection: psycopg.Connection, receiver: str) -> bool:
 def read_entries(
     connection: psycopg.Connection, receiver: str
 ) -> tuple[list[Entry], bool]:
-    """What was decided for a receiver, in order; and whether it is used at all."""
-    with connection.cursor(row_factory=dict_row) as cursor:
+    """What was decided for a receiver, in order; and whether it is used at all.
+
+    Raises ``IncidentError`` if dbt has not made the table yet.
+    """
+    with built_marts(), connection.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute(
             """
             select event, change, skipped_reason
@@ -325,8 +275,11 @@ def record_failure(
 def is_anything_due(
     connection: psycopg.Connection, receivers: Sequence[str], *, now: datetime
 ) -> bool:
-    """Whether one of the receivers waits for what could be tried at ``now``."""
-    with connection.cursor(row_factory=scalar_row) as cursor:
+    """Whether one of the receivers waits for what could be tried at ``now``.
+
+    Raises ``IncidentError`` if dbt has not made the table yet.
+    """
+    with built_marts(), connection.cursor(row_factory=scalar_row) as cursor:
         return bool(
             cursor.execute(
                 "select exists (select from operations.deliveries "

@@ -158,24 +158,13 @@ def test_without_marts_it_is_said_what_to_do(database: ConnectionSettings) -> No
         )
 
 
-def test_a_table_of_an_earlier_version_is_completed(
-    alerts: AlertWarehouse, server: HttpReceiver
-) -> None:
-    alerts.execute(
-        """
-        create table operations.deliveries (
-            event_id text, receiver text, incident_id text, event text,
-            decided_at timestamptz, attempt_count integer default 0,
-            next_attempt_at timestamptz, sent_at timestamptz, skipped_reason text,
-            last_error text, unique (event_id, receiver)
-        )
-        """
-    )
-    alerts.hold(incident())
+def test_without_the_ledger_it_is_said_what_to_do(alerts: AlertWarehouse) -> None:
+    alerts.execute("drop table operations.deliveries")
 
-    Deliverer(alerts.settings, server.url)()
-
-    assert events(server) == [["opened"]]
+    with pytest.raises(IncidentError, match="run `driftline monitor`"):
+        Deliverer(alerts.settings)()
+    with pytest.raises(IncidentError, match="run `driftline monitor`"):
+        fingerprint(alerts.settings, STANDARD_OUTPUT_ONLY, now=NOW)
 
 
 def test_muted_incidents_are_recorded_and_told_when_the_mute_ends(
