@@ -22,6 +22,7 @@ from simulator.durations import duration_of
 from simulator.incidents import KINDS, Incident
 from simulator.levels import LEVELS, strengths
 from simulator.loading import SimulatedIncident
+from simulator.random_incidents import random_incidents
 from simulator.serving import FIRST_VERSION, MODEL_NAMES
 
 NO_SCENARIO = "none"
@@ -29,6 +30,8 @@ NO_SCENARIO = "none"
 # More would not fit into little memory: a week of a model is one part of a replay.
 _MOST_REQUESTS = 20
 
+_ANY_RANDOM = "random"
+_RANDOM = re.compile(r"random-(\d{1,18})")
 _IDENTIFIER = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _ALWAYS = frozenset({"id", "kind", "start", "duration"})
 _DURATIONS = ("start", "duration", "canary_duration", "delay")
@@ -89,13 +92,20 @@ def incident_rows(
     ]
 
 
-def named_scenario(name: str) -> Scenario:
-    """The scenario of a name, or in a file: ``none``, one of ours, or a path.
+def named_scenario(name: str, *, seed: int | None = None) -> Scenario:
+    """The scenario of a name, or in a file.
 
-    Raises ``ScenarioError`` when there is no such file, or it cannot be followed.
+    That is ``none``, ``random-17`` for the one that is drawn with the seed 17,
+    ``random`` for that of ``seed``, the name of one of ours, or a path. Raises
+    ``ScenarioError`` when there is no such file, or it cannot be followed.
     """
     if name == NO_SCENARIO:
         return Scenario(name=NO_SCENARIO)
+    if name == _ANY_RANDOM and seed is not None:
+        name = f"{_ANY_RANDOM}-{seed}"
+    if drawn := _RANDOM.fullmatch(name):
+        incidents = random_incidents(int(drawn[1]))
+        return scenario_of({"name": name, "incidents": incidents}, place=name)
     ours = files("simulator").joinpath("scenarios")
     if _IDENTIFIER.fullmatch(name) and ours.joinpath(f"{name}.yml").is_file():
         place = f"the scenario {name}"
