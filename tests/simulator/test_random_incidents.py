@@ -83,7 +83,7 @@ def test_what_takes_hours_happens_while_there_is_traffic(seed: int) -> None:
         if incident.duration < timedelta(days=1):
             into_the_day = incident.start % timedelta(days=1)
             assert into_the_day >= timedelta(hours=12)
-            assert into_the_day + incident.duration <= timedelta(hours=24)
+            assert into_the_day + incident.duration <= timedelta(hours=20)
 
 
 @given(seeds)
