@@ -1,8 +1,9 @@
 """Incidents drawn by chance, as a scenario file would list them.
 
-They come in rounds. In a round each kind happens once, in any order, to the model that
-has been well for longest, or now and then to all; then every model is left alone for
-two weeks. A kind takes its levels in turns, so that three rounds have all of them.
+They come in rounds. In a round each kind happens once, in any order: two kinds to all
+models, the others to the model that has been well for longest. Then every model is left
+alone for two weeks. A kind takes its levels in turns, so that three rounds have all of
+them.
 """
 
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ QUIET = timedelta(weeks=2)
 HORIZON = timedelta(weeks=45)
 
 _LONGEST_EXTRA_GAP_HOURS = 48
-_CHANCE_OF_ALL_MODELS = 0.15
+_KINDS_OF_ALL_MODELS = 2
 # Flights leave New York from 10 to 3 o'clock UTC. What takes no whole day must not
 # happen while nobody asks.
 _BUSY_HOURS = (12, 20)
@@ -53,11 +54,13 @@ def _drawn(rng: np.random.Generator) -> Iterator[tuple[timedelta, Item]]:
     well_since = dict.fromkeys(MODEL_NAMES, LEAD_IN - GAP)
     versions = dict.fromkeys(MODEL_NAMES, 1)
     levels = {kind: list(rng.permutation(LEVELS)) for kind in KINDS}
+    of_any_model = [kind for kind in KINDS if kind != "bad_deployment"]
     while True:
+        of_all = rng.choice(of_any_model, _KINDS_OF_ALL_MODELS, replace=False).tolist()
         for kind in rng.permutation(list(KINDS)).tolist():
             level = str(levels[kind][0])
             levels[kind].append(levels[kind].pop(0))
-            models = _models(kind, well_since, rng)
+            models = MODEL_NAMES if kind in of_all else _longest_well(well_since, rng)
             item: Item = {"name": kind.replace("_", "-"), "kind": kind, "size": level}
             if len(models) == 1:
                 item["model"] = models[0]
@@ -79,13 +82,11 @@ def _drawn(rng: np.random.Generator) -> Iterator[tuple[timedelta, Item]]:
         well_since = dict.fromkeys(MODEL_NAMES, max(well_since.values()) + QUIET - GAP)
 
 
-def _models(
-    kind: str, well_since: dict[str, timedelta], rng: np.random.Generator
-) -> tuple[str, ...]:
-    is_of_all = rng.random() < _CHANCE_OF_ALL_MODELS and kind != "bad_deployment"
+def _longest_well(
+    well_since: dict[str, timedelta], rng: np.random.Generator
+) -> tuple[str]:
     in_any_order = rng.permutation(MODEL_NAMES).tolist()
-    longest_well = min(in_any_order, key=well_since.__getitem__)
-    return MODEL_NAMES if is_of_all else (longest_well,)
+    return (min(in_any_order, key=well_since.__getitem__),)
 
 
 def _start(
