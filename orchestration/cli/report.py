@@ -1,6 +1,7 @@
 """``driftline report``: the marts as one HTML file."""
 
 import os
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -69,7 +70,7 @@ def write_report(
     settings: ConnectionSettings,
     path: Path,
     *,
-    monitors: list[str],
+    monitors: Sequence[str] = (),
     days: int = 90,
     since: datetime | None = None,
 ) -> Path:

@@ -118,7 +118,7 @@ def band(
     }
 
 
-def level(report: Report, value: float, name: str, shown: str) -> Json:
+def level(report: Report, value: float, name: str) -> Json:
     """A horizontal line at a target or threshold."""
     return {
         "type": "scatter",
@@ -128,7 +128,6 @@ def level(report: Report, value: float, name: str, shown: str) -> Json:
         "y": [value, value],
         "line": {"color": "var:threshold", "width": 1.25, "dash": "dot"},
         "hoverinfo": "skip",
-        "meta": shown,
     }
 
 

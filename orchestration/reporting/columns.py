@@ -223,6 +223,7 @@ def _heat_map(
     values: list[list[float | None]] = [[None] * grid.size for _ in columns]
     unknown: list[list[int | None]] = [[None] * grid.size for _ in columns]
     texts = [[""] * grid.size for _ in columns]
+    reasons = [[""] * grid.size for _ in columns]
     for cell in cells:
         index = grid.index(cell.window_start)
         if cell.column_name not in places or not 0 <= index < grid.size:
@@ -230,10 +231,15 @@ def _heat_map(
         place = places[cell.column_name]
         shown = value(cell)
         values[place][index] = rounded(shown, digits=3)
+        said = chart_text(shortened(text(cell), 160))
         if shown is None:
             unknown[place][index] = 0
-        texts[place][index] = chart_text(shortened(text(cell), 160))
-    names = [chart_text(name) for name in columns]
+            reasons[place][index] = said
+        else:
+            texts[place][index] = said
+    # What can't be seen keeps a name from being a number, a date, or __proto__, which
+    # Plotly would take for a property of its own.
+    names = [f"\u2060{chart_text(name)}" for name in columns]
     shared = {
         "type": "heatmap",
         "y": names,
@@ -245,14 +251,14 @@ def _heat_map(
         "showscale": False,
         "hovertemplate": "<b>%{y}</b><br>%{x}<br>%{text}<extra></extra>",
         "hoverongaps": False,
-        "text": texts,
     }
-    data: list[Json] = [{**shared, "z": values, **style}]
+    data: list[Json] = [{**shared, "z": values, "text": texts, **style}]
     if any(each is not None for row in unknown for each in row):
         data.append(
             {
                 **shared,
                 "z": unknown,
+                "text": reasons,
                 "colorscale": [[0, "var:not-computable"], [1, "var:not-computable"]],
                 "zmin": 0,
                 "zmax": 1,
@@ -264,7 +270,6 @@ def _heat_map(
             **time_layout(report),
             "hovermode": "closest",
             "yaxis": {
-                # A name such as 1e5 or 2026-01-01 is no number or date.
                 "type": "category",
                 "autorange": "reversed",
                 "tickmode": "array",
@@ -289,7 +294,8 @@ def histogram_chart(
         # Null, invalid, unseen and other come last, as in the marts' numbering.
         key=lambda each: (each.bin < 0, abs(each.bin)),
     )
-    labels = [chart_text(shortened(bin_words(each), 20)) for each in kept]
+    words = [bin_words(each, digits=_digits(bins)) for each in kept]
+    labels = [chart_text(shortened(each, 20)) for each in words]
     # Two labels that were cut alike must stay two bars.
     places = list(range(len(kept)))
     rows = sum(each.bin_count for each in bins)
@@ -301,7 +307,7 @@ def histogram_chart(
             "name": name,
             "y": places,
             "x": [rounded(share) for share in shares],
-            "text": [chart_text(shortened(bin_words(each), 60)) for each in kept],
+            "text": [chart_text(shortened(each, 60)) for each in words],
             "textposition": "none",
             "hovertemplate": f"%{{text}}: %{{x:.1%}} {where}<extra></extra>",
             "marker": {"color": colour, "line": {"width": 0}},
@@ -354,13 +360,31 @@ def histogram_chart(
     )
 
 
-def bin_words(each: HistogramBin) -> str:
+def _digits(bins: Iterable[HistogramBin]) -> int:
+    """As few digits as tell the edges of the bins apart."""
+    edges = {
+        edge
+        for each in bins
+        for edge in (each.lower_bound, each.upper_bound)
+        if edge is not None
+    }
+    for digits in range(3, 8):
+        if len({number(edge, digits=digits) for edge in edges}) == len(edges):
+            return digits
+    return 8
+
+
+def bin_words(each: HistogramBin, *, digits: int = 3) -> str:
     """A bin's range with readable numbers, or its category."""
+
+    def shown(edge: float | None) -> str:
+        return number(edge, digits=digits)
+
     lower, upper = each.lower_bound, each.upper_bound
     if lower is None and upper is None:
         return each.label
     if lower is None:
-        return f"< {number(upper)}"
+        return f"< {shown(upper)}"
     if upper is None:
-        return f"{'>' if each.label.startswith('above') else '≥'} {number(lower)}"
-    return f"{number(lower)} – {number(upper)}"
+        return f"{'>' if each.label.startswith('above') else '≥'} {shown(lower)}"
+    return f"{shown(lower)} – {shown(upper)}"

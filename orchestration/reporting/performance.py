@@ -65,13 +65,18 @@ def performance_chart(report: Report, monitor: MonitorReport) -> Chart | None:
         else "No final figure yet: labels are still to come."
     )
     return Chart(
-        title="Performance",
+        title="Against the labels",
         note=(
             f"By {monitor.performance_grain}, all versions, with the 95 % interval. "
             "Hollow points are provisional: labels may still come. Grey points rest "
             f"on fewer than {count(monitor.summary.minimum_sample)} labels and are "
             "not judged. The estimate needs no labels; where reality leaves it, the "
             "relation of inputs and outcome has changed."
+            + (
+                " Errors are in the unit of what is predicted."
+                if monitor.summary.task == "regression"
+                else ""
+            )
         ),
         summary=said,
         variants=variants,
@@ -138,7 +143,7 @@ def _performance(
         {
             "type": "scatter",
             "mode": "lines",
-            "name": "estimated, without labels",
+            "name": "estimated",
             **grid.x,
             "y": grid.values(
                 (each.window_start, each.figures[metric].estimated) for each in whole
@@ -152,9 +157,10 @@ def _performance(
             mode="lines+markers",
             line={"color": "var:series-1", "width": 2},
             marker={"color": "var:series-1", "size": 5},
+            legendrank=1,
         ),
         series(
-            "realised, provisional",
+            "provisional",
             [*bridge, *provisional],
             mode="lines+markers",
             line={"color": "var:series-1", "width": 1.5, "dash": "dot"},
@@ -178,16 +184,10 @@ def _performance(
         monitor,
         [each for each in data if has_values(each)],
         yaxis={
-            "title": {"text": _metric_title(metric)},
+            "title": {"text": METRIC_WORDS[metric]},
             "tickformat": ".0%" if is_rate else "",
         },
     )
-
-
-def _metric_title(metric: str) -> str:
-    unit = METRIC_UNITS.get(metric)
-    words = METRIC_WORDS[metric]
-    return words if unit in (None, "%") else f"{words}, {unit}"
 
 
 def _version_series(

@@ -271,6 +271,9 @@ def read_report(
     ]
     until = _midnight(max(newest, default=now)) + timedelta(days=1)
     since = since or until - timedelta(days=days)
+    # Empty days before the first prediction only take the space of the others.
+    oldest = [each.first_predicted_at for each in summaries if each.first_predicted_at]
+    since = max(since, _midnight(min(oldest))) if oldest else since
     if since >= until:
         raise DriftlineError(
             f"No prediction is as new as {since:%Y-%m-%d}: the newest is of "

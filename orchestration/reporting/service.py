@@ -31,8 +31,8 @@ def traffic_chart(report: Report, monitor: MonitorReport) -> Chart | None:
         "type": "bar",
         **grid.x,
         "offset": 0,
-        # Bars of many windows would be thinner than the lines between them.
-        "width": int(grid.step.total_seconds() * 1000),
+        # Gaps between the bars of many windows would be all that is seen.
+        "width": int(grid.step.total_seconds() * (800 if grid.size <= 120 else 1000)),
         "hovertemplate": "%{y:,}",
     }
     failed = sum(each.error_count for each in windows)
@@ -79,6 +79,7 @@ def traffic_chart(report: Report, monitor: MonitorReport) -> Chart | None:
                     },
                 ],
                 barmode="stack",
+                legend={"traceorder": "normal"},
                 yaxis={
                     "title": {"text": f"requests per {_each(monitor.service_grain)}"},
                     "rangemode": "tozero",
@@ -114,31 +115,36 @@ def latency_chart(report: Report, monitor: MonitorReport) -> Chart | None:
         )
     ]
     if target is not None:
-        data.append(level(report, target, "target", "%{y:,.4~g} ms"))
+        data.append(level(report, target, "target"))
+    share = monitor.summary.latency_target_share
+    aim = (
+        f"{number(100 * share, digits=6)} % of the requests should take at most "
+        f"{number(target)} ms."
+        if target is not None and share is not None
+        else "The monitor has no target."
+    )
     worst = max(windows, key=lambda each: each.latency_p99_ms or 0)
     return Chart(
         title="Latency",
-        note=(
-            f"By {monitor.service_grain}, within 1 %. "
-            + (
-                f"{percent(monitor.summary.latency_target_share, digits=2)} of the "
-                f"requests should take at most {number(target)} ms."
-                if target is not None
-                else "The monitor has no target."
-            )
-        ),
+        note=f"By {monitor.service_grain}, within 1 %. {aim}",
         summary=f"The slowest {monitor.service_grain}: p99 of "
         f"{number(worst.latency_p99_ms)} ms, {minute(worst.window_start)} UTC.",
-        variants=single(
-            time_figure(
-                report,
-                monitor,
-                data,
-                yaxis={
-                    "title": {"text": "latency, ms"},
-                    "rangemode": "tozero",
-                },
+        variants=tuple(
+            (
+                kind,
+                time_figure(
+                    report,
+                    monitor,
+                    data,
+                    yaxis={
+                        "title": {"text": "latency, ms"},
+                        "rangemode": "tozero",
+                        "type": kind,
+                        "dtick": 1 if kind == "log" else None,
+                    },
+                ),
             )
+            for kind in ("log", "linear")
         ),
         height=260,
     )
@@ -193,6 +199,7 @@ def failure_chart(report: Report, monitor: MonitorReport) -> Chart | None:
 _ALERT_WORDS = {"page_1h": "1 hour", "page_6h": "6 hours", "ticket_3d": "3 days"}
 
 
+# Where zero stands on the logarithmic axis.
 _LOWEST_BURN = 0.02
 
 
@@ -240,7 +247,7 @@ def burn_rate_chart(report: Report, monitor: MonitorReport) -> Chart | None:
         for each in data:
             each["showlegend"] = each["name"] not in shown
             shown.add(each["name"])
-        data.append(level(report, 1, "alarm", "%{y:.0f} ×"))
+        data.append(level(report, 1, "alarm"))
         highest = max(2, *(_multiple(each) for each in windows))
         variants.append(
             (
@@ -256,8 +263,8 @@ def burn_rate_chart(report: Report, monitor: MonitorReport) -> Chart | None:
                             math.log10(_LOWEST_BURN),
                             math.log10(highest * 2),
                         ],
-                        "tickvals": [0.1, 1, 10, 100],
-                        "ticktext": ["0.1", "1", "10", "100"],
+                        "tickvals": [_LOWEST_BURN, 0.1, 1, 10, 100],
+                        "ticktext": ["0", "0.1", "1", "10", "100"],
                     },
                 ),
             )

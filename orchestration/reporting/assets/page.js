@@ -1,22 +1,28 @@
 "use strict";
 
 const root = document.documentElement;
-const drawn = new Map();
+const drawn = new Set();
+const charts = [...document.querySelectorAll(".chart")];
 const themeKey = "driftline-theme";
 
-/* The library is compressed: it is a third of the size, and nothing runs it before the
-   figures and tables are on the screen. */
+/* The library and the figures are compressed: a fraction of the size, and no value in
+   them can mean anything to HTML. Nothing runs them before the page is on the screen. */
+async function unpacked(id) {
+  const encoded = atob(document.getElementById(id).textContent.trim());
+  const bytes = new Uint8Array(encoded.length);
+  for (let i = 0; i < encoded.length; i++) bytes[i] = encoded.charCodeAt(i);
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Response(stream).text();
+}
+
 let loading;
-function plotly() {
+function loaded() {
   loading ??= (async () => {
-    const encoded = atob(document.getElementById("plotly").textContent.trim());
-    const bytes = new Uint8Array(encoded.length);
-    for (let i = 0; i < encoded.length; i++) bytes[i] = encoded.charCodeAt(i);
-    const unpacked = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    const figures = unpacked("figures");
     const script = document.createElement("script");
-    script.textContent = await new Response(unpacked).text();
+    script.textContent = await unpacked("plotly");
     document.head.append(script);
-    return window.Plotly;
+    return { Plotly: window.Plotly, figures: JSON.parse(await figures) };
   })();
   return loading;
 }
@@ -55,7 +61,7 @@ function layoutOf(figure, style, width) {
     automargin: true,
     fixedrange: matchMedia("(pointer: coarse)").matches,
   };
-  const { xaxis, yaxis, ...rest } = layout;
+  const { xaxis, yaxis, legend, ...rest } = layout;
   const x = { ...axis, showgrid: false, ...xaxis };
   if (x.type === "date") {
     Object.assign(x, {
@@ -86,6 +92,7 @@ function layoutOf(figure, style, width) {
       font: { color: muted, size: 12 },
       bgcolor: "rgba(0,0,0,0)",
       itemwidth: 30,
+      ...legend,
     },
     hoverlabel: {
       bgcolor: surface,
@@ -109,12 +116,10 @@ function chosen(chart) {
   return Math.max(pressed, 0);
 }
 
-function draw(Plotly, chart, width) {
+function draw({ Plotly, figures }, chart, width) {
   const plot = chart.querySelector(".plot");
-  const figures =
-    drawn.get(chart) ?? JSON.parse(chart.querySelector('script[type="application/json"]').textContent);
-  drawn.set(chart, figures);
-  const figure = figures[chosen(chart)];
+  const figure = figures[charts.indexOf(chart)][chosen(chart)];
+  drawn.add(chart);
   const style = getComputedStyle(root);
   const layout = layoutOf(figure, style, width ?? plot.clientWidth);
   if (width) layout.width = width;
@@ -130,7 +135,7 @@ function draw(Plotly, chart, width) {
 
 async function show(chart) {
   try {
-    draw(await plotly(), chart);
+    draw(await loaded(), chart);
   } catch (error) {
     const plot = chart.querySelector(".plot");
     plot.classList.add("waiting");
@@ -140,11 +145,10 @@ async function show(chart) {
 }
 
 function redraw() {
-  for (const chart of drawn.keys()) show(chart);
+  for (const chart of drawn) show(chart);
 }
 
 /* Charts are drawn when they are about to be seen. */
-const charts = [...document.querySelectorAll(".chart")];
 const watcher = new IntersectionObserver(
   (entries) => {
     for (const entry of entries) {
@@ -168,7 +172,7 @@ for (const chart of charts) {
     });
   }
 }
-(window.requestIdleCallback ?? setTimeout)(() => plotly().catch(() => {}));
+(window.requestIdleCallback ?? setTimeout)(() => loaded().then((each) => (ready = each), () => {}));
 
 /* Themes: the system's, until somebody chooses. */
 const prefersDark = matchMedia("(prefers-color-scheme: dark)");
@@ -192,12 +196,13 @@ document.getElementById("theme").addEventListener("click", () => {
 /* Paper is light, narrow, and does not scroll: every chart is drawn for it. */
 const paperWidth = 640;
 let before;
+let ready;
 window.addEventListener("beforeprint", () => {
   before = root.dataset.theme;
   root.dataset.theme = "light";
-  if (!window.Plotly) return;
+  if (!ready) return;
   for (const chart of charts) {
-    draw(window.Plotly, chart, chart.closest(".histograms") ? paperWidth / 2 - 24 : paperWidth);
+    draw(ready, chart, chart.closest(".histograms") ? paperWidth / 2 - 24 : paperWidth);
   }
 });
 window.addEventListener("afterprint", () => {
