@@ -161,7 +161,7 @@ def test_hostile_names_are_shown_as_they_are_and_do_nothing(
     assert page.locator("img, iframe, .plot b, .plot a").count() == 0
     expect(page.locator(".card h3").first).to_have_text(HOSTILE[0])
     drift = page.locator(".chart", has_text="multiple of the threshold")
-    labels = drift.locator(".ytick text").all_inner_texts()
+    labels = drift.locator(".ytick text").all_text_contents()
     assert len(labels) == len(HOSTILE)
     assert {"__proto__", "1e5", "2026-01-01", "var:critical"} <= set(labels)
 
@@ -177,7 +177,8 @@ def test_nothing_is_wider_than_the_screen(page: Page, reports: dict[str, Path]) 
 def test_paper_gets_every_chart_in_light(page: Page, reports: dict[str, Path]) -> None:
     page.emulate_media(color_scheme="dark")
     opened(page, reports["usual"])
-    page.locator(".main-svg").first.wait_for(state="attached", timeout=_SECONDS * 1000)
+    page.locator(".chart").first.scroll_into_view_if_needed()
+    expect(page.locator(".main-svg").first).to_be_attached(timeout=_SECONDS * 1000)
 
     document = page.pdf(format="A4")
 
@@ -191,6 +192,7 @@ def test_a_year_of_three_monitors_opens_at_once(
 ) -> None:
     began = time.perf_counter()
     opened(page, reports["year"])
+    page.locator(".chart").first.scroll_into_view_if_needed()
     expect(page.locator(".main-svg").first).to_be_attached(timeout=_SECONDS * 1000)
     seconds = time.perf_counter() - began
 
