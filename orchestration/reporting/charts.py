@@ -147,6 +147,38 @@ def time_figure(
     }
 
 
+def rings(found: Sequence[tuple[datetime, float, str, str | None]]) -> Json:
+    """Rings around points that alarmed: when, the value, the status, and why."""
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": "flagged",
+        "x": [time_text(moment) for moment, *_ in found],
+        "y": [rounded(value) for _, value, *_ in found],
+        "text": [chart_text(reason or status) for *_, status, reason in found],
+        "hovertemplate": "%{text}",
+        "marker": {
+            "symbol": "circle-open",
+            "size": 10,
+            "line": {"width": 2},
+            "color": [f"var:{status}" for _, _, status, _ in found],
+        },
+    }
+
+
+def alert_rings(
+    monitor: MonitorReport, family: str, metrics: Sequence[str], grain: str
+) -> Json:
+    """Rings around what the alert rules found in some figures of a chart."""
+    return rings(
+        [
+            (each.window_start, each.value, each.severity, each.reason)
+            for each in monitor.alerts
+            if each.family == family and each.metric in metrics and each.grain == grain
+        ]
+    )
+
+
 def marks_of(report: Report, monitor: MonitorReport) -> tuple[list[Json], list[Json]]:
     """Deployments and incidents: lines and bars behind the series, and their signs."""
     shapes: list[Json] = []

@@ -1,14 +1,15 @@
 """Charts of performance: figures against labels, and how many labels there are."""
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
 
 from orchestration.reporting.charts import (
     Chart,
     Grid,
     Json,
+    alert_rings,
     band,
     has_values,
+    rings,
     rounded,
     single,
     time_figure,
@@ -113,10 +114,10 @@ def _performance(
             "name": name,
             **grid.x,
             "y": grid.values((each.window_start, value(each)) for each in windows),
-            "customdata": grid.values(
-                (each.window_start, each.labelled_count) for each in windows
+            "text": grid.values(
+                (each.window_start, _sample(each, metric)) for each in windows
             ),
-            "hovertemplate": f"{shown} of %{{customdata:,}} labels",
+            "hovertemplate": f"{shown}%{{text}}",
             **style,
         }
 
@@ -190,23 +191,41 @@ def _performance(
     )
 
 
+def _sample(window: PerformanceWindow, metric: str) -> str:
+    """What a figure rests on: its interval, if it has one, and how many labels."""
+    figure = window.figures[metric]
+    labels = f" of {count(window.labelled_count)} labels"
+    if figure.lower is None or figure.upper is None:
+        return labels
+    lower, upper = (metric_value(metric, end) for end in (figure.lower, figure.upper))
+    return f" ({lower} to {upper}){labels}"
+
+
 def _version_series(
     monitor: MonitorReport,
     grid: Grid,
     whole: Sequence[PerformanceWindow],
     series: Callable[..., Json],
 ) -> list[Json]:
-    """Versions where several served: elsewhere the one is the line of them all."""
+    """Versions while several served: before and after, one is the line of them all."""
     minimum = monitor.summary.minimum_sample
     predictions = {each.window_start: each.prediction_count for each in whole}
     by_version: dict[str, list[PerformanceWindow]] = {}
     for each in monitor.performance:
-        if (
-            each.model_version != "all"
-            and each.labelled_count >= minimum
-            and each.prediction_count < predictions.get(each.window_start, 0)
-        ):
+        if each.model_version != "all" and each.labelled_count >= minimum:
             by_version.setdefault(each.model_version, []).append(each)
+    for version, windows in list(by_version.items()):
+        shared = [
+            each.window_start
+            for each in windows
+            if each.prediction_count < predictions.get(each.window_start, 0)
+        ]
+        by_version[version] = [
+            each
+            for each in windows
+            if shared and shared[0] <= each.window_start <= shared[-1]
+        ]
+    by_version = {name: windows for name, windows in by_version.items() if windows}
     newest = sorted(by_version, key=lambda name: by_version[name][-1].window_start)
     return [
         series(
@@ -228,14 +247,12 @@ def _flagged(
 ) -> list[Json]:
     """Rings around what alarmed: the alerts, or without rules the status."""
     if monitor.incidents is not None:
-        found = [
-            (each.window_start, each.value, each.severity, each.reason)
-            for each in monitor.alerts
-            if each.family == "model_performance"
-            and each.metric == metric
-            and each.grain == monitor.performance_grain
+        return [
+            alert_rings(
+                monitor, "model_performance", [metric], monitor.performance_grain
+            )
         ]
-    elif metric == monitor.headline_metric:
+    if metric == monitor.headline_metric:
         found = [
             (each.window_start, shown, each.status, each.reason)
             for each in whole
@@ -243,25 +260,7 @@ def _flagged(
         ]
     else:
         found = []
-    return [_rings(found)]
-
-
-def _rings(found: Sequence[tuple[datetime, float, str, str | None]]) -> Json:
-    return {
-        "type": "scatter",
-        "mode": "markers",
-        "name": "flagged",
-        "x": [time_text(moment) for moment, *_ in found],
-        "y": [rounded(value) for _, value, *_ in found],
-        "text": [chart_text(reason or status) for *_, status, reason in found],
-        "hovertemplate": "%{text}",
-        "marker": {
-            "symbol": "circle-open",
-            "size": 10,
-            "line": {"width": 2},
-            "color": [f"var:{status}" for _, _, status, _ in found],
-        },
-    }
+    return [rings(found)]
 
 
 def coverage_chart(report: Report, monitor: MonitorReport) -> Chart | None:

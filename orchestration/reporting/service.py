@@ -8,6 +8,7 @@ from orchestration.reporting.charts import (
     Chart,
     Grid,
     Json,
+    alert_rings,
     has_values,
     level,
     single,
@@ -116,6 +117,7 @@ def latency_chart(report: Report, monitor: MonitorReport) -> Chart | None:
     ]
     if target is not None:
         data.append(level(report, target, "target"))
+    data += _alerts(monitor, ("latency_p50_ms", "latency_p95_ms", "latency_p99_ms"))
     share = monitor.summary.latency_target_share
     aim = (
         f"{number(100 * share, digits=6)} % of the requests should take at most "
@@ -175,6 +177,7 @@ def failure_chart(report: Report, monitor: MonitorReport) -> Chart | None:
             ("failed", "error_rate", "var:critical"),
         )
     ]
+    data += _alerts(monitor, ("error_rate", "slow_rate"))
     return Chart(
         title="Failed and slow requests",
         note=f"Shares of the requests by {monitor.service_grain}.",
@@ -298,6 +301,11 @@ def _burn_series(grid: Grid, windows: Sequence[BurnWindow], **style: object) -> 
         "hovertemplate": "%{customdata:.3~g} budgets",
         **style,
     }
+
+
+def _alerts(monitor: MonitorReport, metrics: Sequence[str]) -> list[Json]:
+    found = alert_rings(monitor, "service_health", metrics, monitor.service_grain)
+    return [found] if has_values(found) else []
 
 
 def _multiple(window: BurnWindow) -> float:

@@ -45,6 +45,8 @@ METRIC_UNITS = {
 LOWER_IS_BETTER = {"log_loss", "expected_calibration_error", "mae", "rmse"}
 
 _DASH = "–"
+# Between a number and its unit, which belong on one line.
+_SPACE = "\N{NO-BREAK SPACE}"
 _SEVERITIES = {"not_computable": 0, "ok": 1, "warning": 2, "critical": 3}
 
 
@@ -59,10 +61,10 @@ def percent(rate: float | None, *, digits: int = 1) -> str:
         return _DASH
     shown = f"{rate * 100:.{digits}f}"
     if rate > 0 and float(shown) == 0:
-        return f"< {10**-digits:.{digits}f} %"
+        return f"<{_SPACE}{10**-digits:.{digits}f}{_SPACE}%"
     if rate < 1 and float(shown) == 100:
-        return f"> {100 - 10**-digits:.{digits}f} %"
-    return f"{shown} %"
+        return f">{_SPACE}{100 - 10**-digits:.{digits}f}{_SPACE}%"
+    return f"{shown}{_SPACE}%"
 
 
 def number(value: float | None, *, digits: int = 3) -> str:
@@ -103,8 +105,8 @@ def duration(span: timedelta) -> str:
     seconds = max(int(span.total_seconds()), 0)
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * size or (unit != "d" and seconds >= size):
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"
+            return f"{seconds // size}{_SPACE}{unit}"
+    return f"{seconds}{_SPACE}s"
 
 
 def plural(amount: int, noun: str) -> str:

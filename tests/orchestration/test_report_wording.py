@@ -30,7 +30,7 @@ from orchestration.reporting.wording import (
 def test_a_small_rate_is_not_shown_as_none_nor_a_great_one_as_all(
     rate: float | None, shown: str
 ) -> None:
-    assert percent(rate) == shown
+    assert percent(rate) == shown.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_a_number_keeps_its_significant_digits(value: float, shown: str) -> None
     ],
 )
 def test_a_duration_has_one_unit(span: timedelta, shown: str) -> None:
-    assert duration(span) == shown
+    assert duration(span) == shown.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def test_days_and_amounts_read_as_words() -> None:
