@@ -297,3 +297,45 @@ def test_a_bin_says_which_values_it_holds(
     )
 
     assert bin_words(found) == words
+
+
+def test_rings_are_the_alerts_or_without_rules_the_status() -> None:
+    with_rules = monitor_report()
+    flagged = tuple(
+        replace(each, status="critical", reason="accuracy 0.70, baseline 0.86")
+        if each.window_start == UNTIL - timedelta(days=5)
+        else each
+        for each in with_rules.performance
+    )
+    without = replace(with_rules, incidents=None, alerts=(), performance=flagged)
+
+    for monitor, day in ((with_rules, "2026-10-28"), (without, "2026-11-20")):
+        chart = performance_chart(report([monitor]), monitor)
+        assert chart is not None
+        rings = trace(chart.variants[0][1], "flagged")
+        assert rings["x"] == [f"{day} 00:00"]
+        assert rings["marker"]["color"] == ["var:critical"]
+        other = [name for _, figure in chart.variants[1:] for name in figure["data"]]
+        assert not [each for each in other if each.get("name") == "flagged"]
+
+
+def test_versions_are_drawn_while_they_share_the_traffic() -> None:
+    whole = monitor_report()
+    canary_from, canary_to = UNTIL - timedelta(days=20), UNTIL - timedelta(days=10)
+    windows = [each for each in whole.performance if each.model_version == "all"]
+    for each in windows:
+        share = 0.75 if canary_from <= each.window_start < canary_to else 1.0
+        windows_of_one = replace(
+            each,
+            model_version="1",
+            prediction_count=int(each.prediction_count * share),
+        )
+        windows = [*windows, windows_of_one]
+    monitor = replace(whole, performance=tuple(windows))
+    chart = performance_chart(report([monitor]), monitor)
+
+    assert chart is not None
+    line = trace(chart.variants[0][1], "version 1")["y"]
+    drawn = [place for place, value in enumerate(line) if value is not None]
+    assert drawn[0] >= 56 - 20
+    assert drawn[-1] < 56 - 10
