@@ -186,7 +186,8 @@ def marks_of(report: Report, monitor: MonitorReport) -> tuple[list[Json], list[J
     for incident in _worst_incidents(monitor):
         started = max(incident.started_at, report.since)
         ended = min(incident.closed_at or report.until, report.until)
-        shapes.append(
+        # A veil over the time it lasted, and a bar along its upper edge.
+        shapes += [
             {
                 "type": "rect",
                 "layer": "below",
@@ -194,12 +195,16 @@ def marks_of(report: Report, monitor: MonitorReport) -> tuple[list[Json], list[J
                 "yref": "paper",
                 "x0": time_text(started),
                 "x1": time_text(ended),
-                "y0": 0,
+                "y0": lower,
                 "y1": 1,
                 "line": {"width": 0},
-                "fillcolor": f"var:{incident.severity}-veil",
+                "fillcolor": f"var:{colour}",
             }
-        )
+            for lower, colour in (
+                (0, f"{incident.severity}-veil"),
+                (0.988, incident.severity),
+            )
+        ]
         signs.append(
             (
                 started,

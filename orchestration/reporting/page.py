@@ -512,7 +512,9 @@ def _incident_table(monitor: MonitorReport) -> _Table | None:
                     else None,
                 ),
                 _Cell(
-                    text=shortened(each.title, 140),
+                    text=shortened(
+                        each.title.removeprefix(f"{monitor.summary.monitor}: "), 140
+                    ),
                     sort=each.title,
                     detail=shortened(each.suspect_reason, 200)
                     if each.suspect_reason and each.suspect_reason not in each.title
