@@ -15,7 +15,7 @@ demo: .venv/.installed ## From real flights to monitored models, in three minute
 	$(BIN)/driftline demo
 
 test: .venv/.installed ## Run the tests
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --dist loadfile
 
 test-ui: .venv/.installed ## Run the report's tests in a browser (Chromium)
 	$(BIN)/pytest tests/ui
