@@ -6,7 +6,7 @@ BIN := .venv/bin
 PEERS := nannyml whylogs
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-deps
 
-.PHONY: help demo test lint bench bench-quick format ui dashboards lock clean
+.PHONY: help demo test test-ui lint bench bench-quick format ui dashboards lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,6 +16,9 @@ demo: .venv/.installed ## From real flights to monitored models, in three minute
 
 test: .venv/.installed ## Run the tests
 	$(BIN)/pytest --numprocesses auto --dist loadfile
+
+test-ui: .venv/.installed ## Run the report's tests in a browser (Chromium)
+	$(BIN)/pytest tests/ui
 
 lint: .venv/.installed ## Check style and types of the Python and the SQL
 	$(BIN)/ruff check

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,6 +23,7 @@ from rich.progress import (
 from rich.table import Table
 
 from orchestration import warehouse
+from orchestration.cli.report import default_report, write_report
 from orchestration.findings import (
     ColumnFinding,
     IncidentFinding,
@@ -100,8 +102,12 @@ def demo(
     _print_statuses(statuses)
     _print_columns(columns)
     _print_incidents(incidents)
+    _out.print()
+    with _timed(steps, "Write the report") as told:
+        path = write_report(settings, default_report())
+        told(f"{path.stat().st_size / 1e6:.1f} MB")
     _print_steps(steps, time.perf_counter() - started)
-    _print_next()
+    _print_next(path)
 
 
 def _simulate(
@@ -317,7 +323,11 @@ def _print_steps(steps: list[_Step], seconds: float) -> None:
     _out.print(table)
 
 
-def _print_next() -> None:
+def _print_next(report: Path) -> None:
+    _out.print()
+    _out.print("The report, for a browser:")
+    # In one piece, so that it can be clicked or copied.
+    _out.print(f"  [bold]{escape(report.as_uri())}[/]", soft_wrap=True)
     _out.print()
     _out.print("Next, try:")
     for command, purpose in (

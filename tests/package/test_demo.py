@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 from orchestration.warehouse import ConnectionSettings
 
@@ -9,8 +10,9 @@ from orchestration.warehouse import ConnectionSettings
 def test_the_demo_fills_an_empty_database_and_adds_nothing_when_run_again(
     database: ConnectionSettings,
     driftline: Callable[..., subprocess.CompletedProcess[str]],
+    tmp_path: Path,
 ) -> None:
-    environment = database.environ()
+    environment = {**database.environ(), "DRIFTLINE_HOME": str(tmp_path)}
 
     first = driftline("demo", "--weeks", "2", **environment)
     again = driftline("demo", "--weeks", "2", **environment)
@@ -19,6 +21,8 @@ def test_the_demo_fills_an_empty_database_and_adds_nothing_when_run_again(
     assert first.returncode == 0, first.stdout + first.stderr
     for shown in ("flight_delayed", "new windows", "nulls", "Next, try"):
         assert shown in first.stdout
+    assert (tmp_path / "report.html").as_uri() in first.stdout
+    assert "flight_delayed" in (tmp_path / "report.html").read_text()
     assert again.returncode == 0, again.stdout + again.stderr
     assert " 0 new rows" in again.stdout
     for run in (again, monitored):

@@ -10,8 +10,18 @@
             schema=relation.schema,
             identifier=relation.identifier
         ) -%}
-    {%- if is_there -%}
+    {%- set columns = adapter.get_columns_in_relation(relation) | map(attribute='name')
+        if execute and is_there and model.resource_type != 'unit_test' else ['level'] -%}
+    {%- if is_there and 'level' in columns | list -%}
         {{ relation }}
+    {%- elif is_there -%}
+(
+    -- Made before there were levels; the next replay adds the column.
+    select
+        *,
+        null::text as level
+    from {{ relation }}
+) as simulated_incidents
     {%- else -%}
 (
     select
@@ -25,6 +35,7 @@
         null::timestamptz as ended_at,
         null::text as family,
         null::text as size,
+        null::text as level,
         null::text as description
     where false
 ) as simulated_incidents

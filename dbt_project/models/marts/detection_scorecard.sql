@@ -147,6 +147,7 @@ scorecard as (
         visible.scenario,
         visible.kind,
         visible.size,
+        visible.level,
         visible.family,
         visible.model_version,
         visible.column_name,

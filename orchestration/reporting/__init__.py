@@ -1,0 +1,1 @@
+"""A report on the monitored models as one HTML file: marts in, a page out."""
