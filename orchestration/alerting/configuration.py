@@ -117,7 +117,7 @@ class Links:
         return _filled(self.dashboard, incident)
 
     def report_url(self, incident: Incident) -> str | None:
-        """The monitor's report of the day on which the incident started."""
+        """The report, by monitor or day if the template says so."""
         return _filled(self.report, incident)
 
 
@@ -445,13 +445,10 @@ def _route(block: _Block, names: Sequence[str]) -> Route:
 
 
 def _links(block: _Block) -> Links:
-    # Without a placeholder it is the address of Grafana, or of a folder of reports.
-    usual = {
-        "dashboard": "/d/driftline-model?var-monitor={monitor}&from={from}&to={to}",
-        "report": "/{monitor}/{day}.html",
-    }
+    # Without a placeholder the dashboard is the address of Grafana.
+    usual = "/d/driftline-model?var-monitor={monitor}&from={from}&to={to}"
     found: dict[str, str | None] = {}
-    for key, suffix in usual.items():
+    for key in ("dashboard", "report"):
         template = found[key] = block.text(key)
         if template is None:
             continue
@@ -461,8 +458,8 @@ def _links(block: _Block) -> Links:
             if placeholder not in _PLACEHOLDERS:
                 known = ", ".join(f"{{{each}}}" for each in _PLACEHOLDERS)
                 raise block.error(key, f"{{{placeholder}}} is unknown; use {known}")
-        if not _PLACEHOLDER.search(template):
-            found[key] = template.rstrip("/") + suffix
+        if key == "dashboard" and not _PLACEHOLDER.search(template):
+            found[key] = template.rstrip("/") + usual
     block.finish()
     return Links(**found)
 

@@ -28,7 +28,9 @@ routes:
   - {receivers: [pager], severities: [critical], families: [service_health]}
   - {receivers: [mail], monitors: ["churn*"]}
 otherwise: [mail]
-links: {dashboard: "https://grafana.example.org/"}
+links:
+  dashboard: https://grafana.example.org/
+  report: https://reports.example.org/report.html
 """
 
 
@@ -67,7 +69,7 @@ def test_links_are_made_from_a_base_or_from_a_template_and_escaped() -> None:
     template = parse(
         "receivers: [{name: a, type: stdout}]\n"
         "links: {dashboard: 'https://bi.example.org/?m={monitor}&i={incident_id}', "
-        "report: 'https://reports.example.org/x'}"
+        "report: 'https://reports.example.org/{monitor}/{day}.html'}"
     ).links
     hostile = incident(monitor="a&b=c")
 
@@ -75,13 +77,13 @@ def test_links_are_made_from_a_base_or_from_a_template_and_escaped() -> None:
         "https://grafana.example.org/d/driftline-model?var-monitor=a%26b%3Dc"
         "&from=1773046800000&to=now"
     )
-    assert base.report_url(hostile) is None
     assert template.dashboard_url(hostile) == (
         "https://bi.example.org/?m=a%26b%3Dc&i=9f2c01ab34cd"
     )
     assert template.report_url(hostile) == (
-        "https://reports.example.org/x/a%26b%3Dc/2026-03-10.html"
+        "https://reports.example.org/a%26b%3Dc/2026-03-10.html"
     )
+    assert base.report_url(hostile) == "https://reports.example.org/report.html"
 
 
 def test_without_a_file_everything_goes_to_standard_output(tmp_path: Path) -> None:
