@@ -84,7 +84,8 @@ judged as (
         end as bound,
         -- How long a silence leaves things as they are.
         greatest(
-            interval '168 hours', 4 * (evaluations.window_end - evaluations.window_start)
+            interval '168 hours',
+            4 * (evaluations.window_end - evaluations.window_start)
         ) as patience
 
     from evaluations
@@ -354,8 +355,15 @@ ranked as (
         fired_windows.*,
         {{ alert_sentence('fired_windows') | indent(8) }} as sentence,
         row_number() over (
-            partition by {{ series }}, started_at
-            order by severity desc, strength desc nulls last, window_start
+            partition by
+                {% for key in series_keys -%}
+                fired_windows.{{ key }},
+                {% endfor -%}
+                fired_windows.started_at
+            order by
+                fired_windows.severity desc,
+                fired_windows.strength desc nulls last,
+                fired_windows.window_start
         ) as place
 
     from fired_windows
