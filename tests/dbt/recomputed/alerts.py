@@ -557,11 +557,12 @@ def _learned(
                 end = centre + side * usual * spread
                 # What a double can hold.
                 end = math.exp(max(-230, min(230, end))) if is_ratio else end
-                return expected + side * max(
+                distance = max(
                     abs(end - expected),
                     rule["minimum_change"],
                     rule["minimum_ratio"] * abs(expected),
                 )
+                return float(expected + side * distance)
 
             bounds = (bound(rule["warning"]), bound(rule["critical"]))
             found = replace(

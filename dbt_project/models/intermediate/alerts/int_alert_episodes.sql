@@ -332,9 +332,9 @@ fired_windows as (
         spanned.started_at,
         judged.*,
         case judged.method
-            when 'significance' then judged.bound / nullif(judged.value, 0)
+            when 'significance' then judged.bound / greatest(judged.value, 1e-100)
             else abs(judged.value - coalesce(judged.expected, 0))
-                / nullif(abs(judged.bound - coalesce(judged.expected, 0)), 0)
+                / greatest(abs(judged.bound - coalesce(judged.expected, 0)), 1e-100)
         end as strength
 
     from spanned
