@@ -124,7 +124,7 @@ def nasty_alerts() -> dict[str, Any]:
             "direction": "both",
             "roles": "feature prediction score actual",
             "warning": 1,
-            "critical": 1e90,
+            "critical": 1e15,
         },
         "significant": {
             "family": "drift",
@@ -132,7 +132,7 @@ def nasty_alerts() -> dict[str, Any]:
             "metric": "ks",
             "method": "significance",
             "warning": 0.5,
-            "critical": 1e-9,
+            "critical": 0.0001,
         },
         "like_a_burn_rate": {
             "family": "service_health",

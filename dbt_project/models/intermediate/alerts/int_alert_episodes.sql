@@ -82,11 +82,7 @@ judged as (
             when 2 then evaluations.critical_bound
             when 1 then evaluations.warning_bound
         end as bound,
-        -- How long a silence leaves things as they are.
-        greatest(
-            interval '168 hours',
-            4 * (evaluations.window_end - evaluations.window_start)
-        ) as patience
+        {{ window_length_of('evaluations.grain') | indent(8) }} as window_length
 
     from evaluations
 
@@ -103,6 +99,17 @@ judged as (
 
 ),
 
+-- How long a silence leaves things as they are.
+patient as (
+
+    select
+        *,
+        greatest(interval '168 hours', 4 * window_length) as patience
+
+    from judged
+
+),
+
 followed as (
 
     select
@@ -111,7 +118,7 @@ followed as (
             window_start - lag(window_end) over in_order > patience, true
         ) as is_after_silence
 
-    from judged
+    from patient
 
     window in_order as (
         partition by {{ series }}
@@ -252,7 +259,7 @@ openings as (
         compared_to,
         patience,
         provisional_from,
-        window_end - window_start as window_length
+        window_length
 
     from open_windows
 
