@@ -70,12 +70,9 @@ def test_alerts_of_the_nasty_log_are_those_of_plain_python(
         for series, windows in watched.evaluations.items()
         if any(window.severity for window in windows)
     }
-    assert {"far_from_zero", "significant", "errors", "requests"} <= fired
-    assert {name for name in fired if name.startswith(("learned_", "baseline_"))} >= {
-        "learned_difference_both",
-        "learned_ratio_both",
-        "baseline_difference_both",
-        "baseline_ratio_both",
+    assert fired >= {
+        *("far_from_zero", "significant", "errors", "requests"),
+        *("baseline_difference_both", "baseline_ratio_both"),
     }
 
 
