@@ -51,10 +51,12 @@ evaluations as (
 
 ),
 
--- Of the series that ever fired. What may still be judged is no silence.
+-- The series that ever fired, with a number, so that what follows need not compare so
+-- many keys. What may still be judged is no silence.
 fired_series as (
 
     select
+        row_number() over () as series_id,
         {{ series_keys | join(',\n        ') }},
         min(window_start) filter (where is_provisional) as provisional_from
 
@@ -76,6 +78,7 @@ judged as (
         rules.compared_to,
         rules.open_after,
         rules.close_after,
+        fired_series.series_id,
         fired_series.provisional_from,
         evaluations.severity > 0 as is_fired,
         case evaluations.severity
@@ -121,7 +124,7 @@ followed as (
     from patient
 
     window in_order as (
-        partition by {{ series }}
+        partition by series_id
         order by window_start
     )
 
@@ -132,7 +135,7 @@ stretches as (
     select
         *,
         count(*) filter (where is_after_silence) over (
-            partition by {{ series }}
+            partition by series_id
             order by window_start
         ) as stretch
 
@@ -146,11 +149,11 @@ numbered as (
     select
         *,
         row_number() over (
-            partition by {{ series }}, stretch
+            partition by series_id, stretch
             order by window_start
         )
         - row_number() over (
-            partition by {{ series }}, stretch, is_fired
+            partition by series_id, stretch, is_fired
             order by window_start
         ) as streak
 
@@ -168,7 +171,7 @@ streaks as (
     from numbered
 
     window in_streak as (
-        partition by {{ series }}, stretch, is_fired, streak
+        partition by series_id, stretch, is_fired, streak
         order by window_start
     )
 
@@ -193,7 +196,7 @@ grouped as (
     select
         *,
         count(switch) over (
-            partition by {{ series }}, stretch
+            partition by series_id, stretch
             order by window_start
         ) as switch_count
 
@@ -206,7 +209,7 @@ states as (
     select
         *,
         coalesce(
-            max(switch) over (partition by {{ series }}, stretch, switch_count), 0
+            max(switch) over (partition by series_id, stretch, switch_count), 0
         ) as state
 
     from grouped
@@ -222,7 +225,7 @@ changes as (
     from states
 
     window in_stretch as (
-        partition by {{ series }}, stretch
+        partition by series_id, stretch
         order by window_start
     )
 
@@ -236,7 +239,7 @@ open_windows as (
         state = 1 and state_before = 0 as is_opening,
         state = 0 and state_before = 1 as is_closing,
         count(*) filter (where state = 1 and state_before = 0) over (
-            partition by {{ series }}
+            partition by series_id
             order by window_start
         ) as episode
 
@@ -248,6 +251,7 @@ open_windows as (
 openings as (
 
     select
+        series_id,
         {{ series_keys | join(',\n        ') }},
         stretch,
         episode,
@@ -270,7 +274,7 @@ openings as (
 closings as (
 
     select
-        {{ series_keys | join(',\n        ') }},
+        series_id,
         episode,
         window_end as closed_at
 
@@ -283,14 +287,14 @@ closings as (
 last_windows as (
 
     select
-        {{ series_keys | join(',\n        ') }},
+        series_id,
         stretch,
         max(window_end) as last_window_end,
-        stretch < max(max(stretch)) over (partition by {{ series }}) as is_followed
+        stretch < max(max(stretch)) over (partition by series_id) as is_followed
 
     from stretches
 
-    group by {{ series }}, stretch
+    group by series_id, stretch
 
 ),
 
@@ -319,12 +323,12 @@ spanned as (
 
     inner join last_windows
         on
-            {{ same_keys('openings', 'last_windows', series_keys) | indent(12) }}
+            openings.series_id = last_windows.series_id
             and openings.stretch = last_windows.stretch
 
     left join closings
         on
-            {{ same_keys('openings', 'closings', series_keys) | indent(12) }}
+            openings.series_id = closings.series_id
             and openings.episode = closings.episode
 
     left join spans
@@ -348,7 +352,7 @@ fired_windows as (
 
     inner join judged
         on
-            {{ same_keys('spanned', 'judged', series_keys) | indent(12) }}
+            spanned.series_id = judged.series_id
             and judged.window_start >= spanned.started_at
             and (spanned.closed_at is null or judged.window_end <= spanned.closed_at)
 
@@ -362,11 +366,7 @@ ranked as (
         fired_windows.*,
         {{ alert_sentence('fired_windows') | indent(8) }} as sentence,
         row_number() over (
-            partition by
-                {% for key in series_keys -%}
-                fired_windows.{{ key }},
-                {% endfor -%}
-                fired_windows.started_at
+            partition by fired_windows.series_id, fired_windows.started_at
             order by
                 fired_windows.severity desc,
                 fired_windows.strength desc nulls last,
@@ -380,7 +380,7 @@ ranked as (
 found as (
 
     select
-        {{ series_keys | join(',\n        ') }},
+        series_id,
         started_at,
         max(severity) as severity,
         count(*) as alert_count,
@@ -390,7 +390,7 @@ found as (
 
     from ranked
 
-    group by {{ series }}, started_at
+    group by series_id, started_at
 
 ),
 
@@ -415,7 +415,7 @@ episodes as (
 
     inner join found
         on
-            {{ same_keys('spanned', 'found', series_keys) | indent(12) }}
+            spanned.series_id = found.series_id
             and spanned.started_at = found.started_at
 
 ),
