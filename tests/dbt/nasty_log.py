@@ -109,9 +109,96 @@ BINARY_FEATURES = {
 MULTICLASS_FEATURES = {"only": "numerical", "kind": "categorical"}
 
 
+def nasty_alerts() -> dict[str, Any]:
+    """Rules of every method, in every direction, most of which fire all the time."""
+    everywhere = {"versions": "every", "segment": "*", "minimum_sample": 1}
+    quality = {"family": "data_quality", **everywhere}
+    learned = {"method": "learned", "minimum_history": 1, "period": "500 days"}
+    alerts: dict[str, Any] = {
+        "implausible_values": False,
+        "unseen_rate": {"warning": None, "roles": None, "open_after": 3},
+        "far_from_zero": {
+            **quality,
+            "metric": "mean",
+            "method": "static",
+            "direction": "both",
+            "roles": "feature prediction score actual",
+            "warning": 1,
+            "critical": 1e15,
+        },
+        "significant": {
+            "family": "drift",
+            **everywhere,
+            "metric": "ks",
+            "method": "significance",
+            "warning": 0.5,
+            "critical": 0.0001,
+        },
+        "like_a_burn_rate": {
+            "family": "service_health",
+            "metric": "burn_rate",
+            "method": "burn_rate",
+            "columns": "*page_*",
+            "versions": "each",
+            "minimum_sample": 1,
+            "warning": 1,
+        },
+        "errors": {
+            "family": "service_health",
+            **everywhere,
+            "metric": "availability",
+            "method": "static",
+            "direction": "below",
+            "warning": 0.99,
+            "close_after": 2,
+        },
+        "requests": {
+            "family": "service_health",
+            **everywhere,
+            **learned,
+            "metric": "request_count",
+            "period": "3 days",
+            "season": "hour of day",
+            "direction": "both",
+            "minimum_sample": 0,
+            "warning": 1,
+        },
+    }
+    for compared_as in ("difference", "ratio"):
+        for direction in ("above", "below", "both"):
+            below = -1 if direction == "below" else 1
+            alerts[f"baseline_{compared_as}_{direction}"] = {
+                **quality,
+                "metric": "p75",
+                "method": "baseline",
+                "compared_as": compared_as,
+                "direction": direction,
+                "warning": 0.5**below if compared_as == "ratio" else 0.25 * below,
+                "critical": 1.5,
+                "minimum_ratio": 0.5,
+            }
+            alerts[f"learned_{compared_as}_{direction}"] = {
+                **quality,
+                **learned,
+                "metric": "stddev",
+                "compared_as": compared_as,
+                "direction": direction,
+                "warning": 0.5,
+                "critical": 5,
+                "season": "day of week" if direction == "both" else "none",
+                "minimum_change": 0.25,
+                "minimum_ratio": 0.125,
+            }
+    return alerts
+
+
 def nasty_blocks() -> list[dict[str, Any]]:
     """The monitor blocks of the log; the last one's baseline is empty."""
-    shared = {"labels": {"expected_within": "2 days"}, "owner": "O'Hare {{ 1 / 0 }} %s"}
+    shared = {
+        "labels": {"expected_within": "2 days"},
+        "owner": "O'Hare {{ 1 / 0 }} %s",
+        "alerts": nasty_alerts(),
+    }
     return [
         {
             "name": "flight_delay",

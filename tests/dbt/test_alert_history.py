@@ -34,24 +34,20 @@ ALERT_MODELS = (
 DAY = timedelta(days=1)
 
 
-@pytest.fixture(scope="module")
-def one_block() -> list[Block]:
-    """A monitor of few features."""
-    return [
-        {
-            "name": "flight_delayed",
-            "predictions": "stg_flights__flight_delayed",
-            "task": "binary",
-            "positive_class": "true",
+@pytest.fixture
+def few_features(monitor_blocks: list[Block]) -> list[Block]:
+    """The monitors, of three features."""
+    for block in monitor_blocks:
+        block |= {
             "features": {
                 "dep_delay": "numerical",
                 "humidity": "numerical",
                 "carrier": "categorical",
             },
-            "baseline": {"relation": "stg_flights__flight_delayed_baseline"},
-            "labels": {"expected_within": "2 days"},
+            "segments": [],
+            "fairness": [],
         }
-    ]
+    return monitor_blocks
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +68,7 @@ def predictions() -> list[Prediction]:
 def fortnight(
     fresh_database: Callable[[], AbstractContextManager[ConnectionSettings]],
     predictions: list[Prediction],
-    one_block: list[Block],
+    few_features: list[Block],
     target_path: Path,
 ) -> Iterator[tuple[ConnectionSettings, Dbt]]:
     """Its marts; of the sixth day no label has come."""
@@ -94,7 +90,7 @@ def fortnight(
                 connection, [row for row in predictions if not is_of_day(row, 6)]
             )
         dbt = Dbt(settings, target_path=target_path)
-        dbt.build(MODELS_ONLY, variables={"monitors": one_block})
+        dbt.build(MODELS_ONLY, variables={"monitors": few_features})
         yield settings, dbt
 
 
@@ -123,7 +119,7 @@ def found(settings: ConnectionSettings) -> dict[tuple[str, str, object], str]:
 def test_late_labels_close_an_old_incident_and_open_another(
     fortnight: tuple[ConnectionSettings, Dbt],
     predictions: list[Prediction],
-    one_block: list[Block],
+    few_features: list[Block],
 ) -> None:
     settings, dbt = fortnight
     lost = ("label_coverage", "all", START + 6 * DAY)
@@ -149,39 +145,35 @@ def test_late_labels_close_an_old_incident_and_open_another(
             ],
             loaded_at=None,
         )
-    dbt.build(MODELS_ONLY, variables={"monitors": one_block})
+    dbt.build(MODELS_ONLY, variables={"monitors": few_features})
 
     after = found(settings)
     assert lost not in after
     assert after[wrong] == "resolved"
     assert after["null_surge", "humidity", START + 10 * DAY] == "open"
-    assert_evaluations(settings, one_block)
+    assert_evaluations(settings, few_features)
     refreshed = read_marts(settings)
-    dbt.build([*MODELS_ONLY, "--full-refresh"], variables={"monitors": one_block})
+    dbt.build([*MODELS_ONLY, "--full-refresh"], variables={"monitors": few_features})
     assert_same_marts(refreshed, read_marts(settings))
 
 
 def test_a_changed_rule_is_applied_to_all_history_and_nothing_else_is(
-    fortnight: tuple[ConnectionSettings, Dbt], one_block: list[Block]
+    fortnight: tuple[ConnectionSettings, Dbt], few_features: list[Block]
 ) -> None:
     settings, dbt = fortnight
     before = read_marts(settings)
-    changed = [
-        {
-            **one_block[0],
-            "alerts": {
-                "null_surge": False,
-                "label_coverage": {"minimum_change": 2},
-                "any_error": {
-                    "family": "service_health",
-                    "metric": "error_count",
-                    "method": "static",
-                    "grain": "day",
-                    "warning": 0,
-                },
-            },
-        }
-    ]
+    alerts = {
+        "null_surge": False,
+        "label_coverage": {"minimum_change": 2},
+        "any_error": {
+            "family": "service_health",
+            "metric": "error_count",
+            "method": "static",
+            "grain": "day",
+            "warning": 0,
+        },
+    }
+    changed = [{**block, "alerts": alerts} for block in few_features]
 
     run = dbt.build(MODELS_ONLY, variables={"monitors": changed})
 
@@ -198,7 +190,7 @@ def test_a_changed_rule_is_applied_to_all_history_and_nothing_else_is(
         )
     )
     assert_evaluations(settings, changed)
-    dbt.build(MODELS_ONLY, variables={"monitors": one_block})
+    dbt.build(MODELS_ONLY, variables={"monitors": few_features})
     assert_same_marts(read_marts(settings), before)
 
 
@@ -235,12 +227,12 @@ def test_a_year_of_hours_is_judged(
             cross join lateral (
                 select
                     -- A day's curve, and noise that is always the same.
-                    round(
+                    round((
                         200 + 150 * sin(numbers.hour * 2 * pi() / 24)
                         + 20 * sin(numbers.hour * numbers.hour + monitors.place)
                     ) * case
                         when numbers.hour between 5000 and 5005 then 0.01 else 1
-                    end as requests,
+                    end) as requests,
                     20 + 2 * sin(numbers.hour * numbers.hour * monitors.place)
                     + case when numbers.hour between 7000 and 7010 then 60 else 0 end
                         as latency
@@ -331,6 +323,7 @@ def test_the_scorecard_needs_no_simulator(
 
     assert scored() == []
     with warehouse.connect(copied_log) as connection:
+        connection.execute("delete from intermediate.int_alert_episodes")
         connection.execute(
             """
             insert into raw.simulated_incidents

@@ -22,6 +22,7 @@ from tests.dbt.nasty_log import (
     write_nasty_log,
 )
 from tests.dbt.recomputed import MARTS, differences, recompute
+from tests.dbt.test_alerts import assert_evaluations
 
 FreshDatabase = Callable[[], AbstractContextManager[ConnectionSettings]]
 VARIABLES = {"monitors": nasty_blocks()}
@@ -56,6 +57,23 @@ def test_figures_of_the_nasty_log_are_those_of_the_libraries(
     stored = read_mart(nasty_log, mart)
     found = differences(stored, recompute(nasty_log, nasty_blocks(), mart))
     assert not found, "\n".join([f"{len(found)} differences", *sorted(found)[:20]])
+
+
+def test_alerts_of_the_nasty_log_are_those_of_plain_python(
+    nasty_log: ConnectionSettings,
+) -> None:
+    monitors = assert_evaluations(nasty_log, nasty_blocks())
+
+    fired = {
+        series[0]
+        for watched in monitors
+        for series, windows in watched.evaluations.items()
+        if any(window.severity for window in windows)
+    }
+    assert fired >= {
+        *("far_from_zero", "significant", "errors", "requests"),
+        *("baseline_difference_both", "baseline_ratio_both"),
+    }
 
 
 def test_the_session_in_another_time_zone_changes_no_figure(

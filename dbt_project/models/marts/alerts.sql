@@ -1,6 +1,7 @@
 {{
     config(
         incremental_strategy='replace_rows',
+        pre_hook='{{ plan_as_written() }}',
         indexes=[
             {
                 'columns': [

@@ -73,23 +73,30 @@ acknowledgements as (
 
 ),
 
+mutes_in_force as (
+
+    select * from mutes where muted_from <= now() and muted_until > now()
+
+),
+
 muted_episodes as (
 
     select
         episodes.incident_id,
-        exists (
-            select 1
-            from mutes
-            where
-                mutes.monitor = episodes.monitor
-                and coalesce(mutes.rule_id, episodes.rule_id) = episodes.rule_id
-                and coalesce(mutes.column_name, episodes.column_name)
-                = episodes.column_name
-                and mutes.muted_from <= now()
-                and mutes.muted_until > now()
-        ) as is_muted
+        episodes.rule_id,
+        episodes.column_name,
+        count(mutes_in_force.mute_id) > 0 as is_muted
 
     from episodes
+
+    left join mutes_in_force
+        on
+            episodes.monitor = mutes_in_force.monitor
+            and coalesce(mutes_in_force.rule_id, episodes.rule_id) = episodes.rule_id
+            and coalesce(mutes_in_force.column_name, episodes.column_name)
+            = episodes.column_name
+
+    group by episodes.incident_id, episodes.rule_id, episodes.column_name
 
 ),
 

@@ -7,7 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DagsterDbtTranslator, DbtCliResource, dbt_assets
+from dagster_dbt import (
+    DagsterDbtTranslator,
+    DbtCliResource,
+    DbtProject,
+    dbt_assets,
+)
 from pydantic import Field
 
 from orchestration import project, warehouse
@@ -35,6 +40,27 @@ class LayerTranslator(DagsterDbtTranslator):
             return str(dbt_resource_props["schema"])
         _, *folders, _ = dbt_resource_props["fqn"]
         return str(folders[0]) if folders else None
+
+    def get_asset_spec(
+        self,
+        manifest: Mapping[str, Any],
+        unique_id: str,
+        project: DbtProject | None,
+    ) -> dg.AssetSpec:
+        """A seed stands after what arrives, as all models do.
+
+        Nothing else orders it, so that Dagster would run dbt once for it alone, before
+        the log is loaded.
+        """
+        spec = super().get_asset_spec(manifest, unique_id, project)
+        if not unique_id.startswith("seed."):
+            return spec
+        arriving = [
+            self.get_asset_key(source)
+            for source in manifest["sources"].values()
+            if source["source_name"] == "raw"
+        ]
+        return spec.merge_attributes(deps=arriving)
 
     def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> Sequence[str] | None:
         """Whoever owns the monitors that read the model, or what its YAML says."""

@@ -521,14 +521,13 @@ def _learned(
 ) -> Iterator[Evaluation]:
     """By what was usual in the trailing period, in windows of the same season."""
     is_ratio = rule["compared_as"] == "ratio"
+    period = _span(rule["period"])
     accepted: dict[int, list[tuple[datetime, float]]] = defaultdict(list)
     for window in windows:
         past = accepted[_season_part(rule["season"], window.start)]
-        measures = [
-            measure
-            for start, measure in past
-            if start >= window.start - _span(rule["period"])
-        ]
+        since = window.start - period
+        past[:] = [(start, measure) for start, measure in past if start >= since]
+        measures = [measure for _, measure in past]
         value = window.value
         is_readable = (
             _is_readable(rule, window)
@@ -557,11 +556,12 @@ def _learned(
                 end = centre + side * usual * spread
                 # What a double can hold.
                 end = math.exp(max(-230, min(230, end))) if is_ratio else end
-                return expected + side * max(
+                distance = max(
                     abs(end - expected),
                     rule["minimum_change"],
                     rule["minimum_ratio"] * abs(expected),
                 )
+                return float(expected + side * distance)
 
             bounds = (bound(rule["warning"]), bound(rule["critical"]))
             found = replace(

@@ -1,6 +1,7 @@
 {{
     config(
         incremental_strategy='replace_rows',
+        pre_hook='{{ plan_as_written() }}',
         indexes=[
             {
                 'columns': [
@@ -51,10 +52,12 @@ evaluations as (
 
 ),
 
--- Of the series that ever fired. What may still be judged is no silence.
+-- The series that ever fired, with a number, so that what follows need not compare so
+-- many keys. What may still be judged is no silence.
 fired_series as (
 
     select
+        row_number() over () as series_id,
         {{ series_keys | join(',\n        ') }},
         min(window_start) filter (where is_provisional) as provisional_from
 
@@ -76,16 +79,14 @@ judged as (
         rules.compared_to,
         rules.open_after,
         rules.close_after,
+        fired_series.series_id,
         fired_series.provisional_from,
         evaluations.severity > 0 as is_fired,
         case evaluations.severity
             when 2 then evaluations.critical_bound
             when 1 then evaluations.warning_bound
         end as bound,
-        -- How long a silence leaves things as they are.
-        greatest(
-            interval '168 hours', 4 * (evaluations.window_end - evaluations.window_start)
-        ) as patience
+        {{ window_length_of('evaluations.grain') | indent(8) }} as window_length
 
     from evaluations
 
@@ -102,6 +103,17 @@ judged as (
 
 ),
 
+-- How long a silence leaves things as they are.
+patient as (
+
+    select
+        *,
+        greatest(interval '168 hours', 4 * window_length) as patience
+
+    from judged
+
+),
+
 followed as (
 
     select
@@ -110,10 +122,10 @@ followed as (
             window_start - lag(window_end) over in_order > patience, true
         ) as is_after_silence
 
-    from judged
+    from patient
 
     window in_order as (
-        partition by {{ series }}
+        partition by series_id
         order by window_start
     )
 
@@ -124,7 +136,7 @@ stretches as (
     select
         *,
         count(*) filter (where is_after_silence) over (
-            partition by {{ series }}
+            partition by series_id
             order by window_start
         ) as stretch
 
@@ -138,11 +150,11 @@ numbered as (
     select
         *,
         row_number() over (
-            partition by {{ series }}, stretch
+            partition by series_id, stretch
             order by window_start
         )
         - row_number() over (
-            partition by {{ series }}, stretch, is_fired
+            partition by series_id, stretch, is_fired
             order by window_start
         ) as streak
 
@@ -160,7 +172,7 @@ streaks as (
     from numbered
 
     window in_streak as (
-        partition by {{ series }}, stretch, is_fired, streak
+        partition by series_id, stretch, is_fired, streak
         order by window_start
     )
 
@@ -185,7 +197,7 @@ grouped as (
     select
         *,
         count(switch) over (
-            partition by {{ series }}, stretch
+            partition by series_id, stretch
             order by window_start
         ) as switch_count
 
@@ -198,7 +210,7 @@ states as (
     select
         *,
         coalesce(
-            max(switch) over (partition by {{ series }}, stretch, switch_count), 0
+            max(switch) over (partition by series_id, stretch, switch_count), 0
         ) as state
 
     from grouped
@@ -214,7 +226,7 @@ changes as (
     from states
 
     window in_stretch as (
-        partition by {{ series }}, stretch
+        partition by series_id, stretch
         order by window_start
     )
 
@@ -228,7 +240,7 @@ open_windows as (
         state = 1 and state_before = 0 as is_opening,
         state = 0 and state_before = 1 as is_closing,
         count(*) filter (where state = 1 and state_before = 0) over (
-            partition by {{ series }}
+            partition by series_id
             order by window_start
         ) as episode
 
@@ -240,6 +252,7 @@ open_windows as (
 openings as (
 
     select
+        series_id,
         {{ series_keys | join(',\n        ') }},
         stretch,
         episode,
@@ -251,7 +264,7 @@ openings as (
         compared_to,
         patience,
         provisional_from,
-        window_end - window_start as window_length
+        window_length
 
     from open_windows
 
@@ -262,7 +275,7 @@ openings as (
 closings as (
 
     select
-        {{ series_keys | join(',\n        ') }},
+        series_id,
         episode,
         window_end as closed_at
 
@@ -275,14 +288,14 @@ closings as (
 last_windows as (
 
     select
-        {{ series_keys | join(',\n        ') }},
+        series_id,
         stretch,
         max(window_end) as last_window_end,
-        stretch < max(max(stretch)) over (partition by {{ series }}) as is_followed
+        stretch < max(max(stretch)) over (partition by series_id) as is_followed
 
     from stretches
 
-    group by {{ series }}, stretch
+    group by series_id, stretch
 
 ),
 
@@ -311,12 +324,12 @@ spanned as (
 
     inner join last_windows
         on
-            {{ same_keys('openings', 'last_windows', series_keys) | indent(12) }}
+            openings.series_id = last_windows.series_id
             and openings.stretch = last_windows.stretch
 
     left join closings
         on
-            {{ same_keys('openings', 'closings', series_keys) | indent(12) }}
+            openings.series_id = closings.series_id
             and openings.episode = closings.episode
 
     left join spans
@@ -331,16 +344,16 @@ fired_windows as (
         spanned.started_at,
         judged.*,
         case judged.method
-            when 'significance' then judged.bound / nullif(judged.value, 0)
+            when 'significance' then judged.bound / greatest(judged.value, 1e-100)
             else abs(judged.value - coalesce(judged.expected, 0))
-                / nullif(abs(judged.bound - coalesce(judged.expected, 0)), 0)
+                / greatest(abs(judged.bound - coalesce(judged.expected, 0)), 1e-100)
         end as strength
 
     from spanned
 
     inner join judged
         on
-            {{ same_keys('spanned', 'judged', series_keys) | indent(12) }}
+            spanned.series_id = judged.series_id
             and judged.window_start >= spanned.started_at
             and (spanned.closed_at is null or judged.window_end <= spanned.closed_at)
 
@@ -354,8 +367,11 @@ ranked as (
         fired_windows.*,
         {{ alert_sentence('fired_windows') | indent(8) }} as sentence,
         row_number() over (
-            partition by {{ series }}, started_at
-            order by severity desc, strength desc nulls last, window_start
+            partition by fired_windows.series_id, fired_windows.started_at
+            order by
+                fired_windows.severity desc,
+                fired_windows.strength desc nulls last,
+                fired_windows.window_start
         ) as place
 
     from fired_windows
@@ -365,7 +381,7 @@ ranked as (
 found as (
 
     select
-        {{ series_keys | join(',\n        ') }},
+        series_id,
         started_at,
         max(severity) as severity,
         count(*) as alert_count,
@@ -375,7 +391,7 @@ found as (
 
     from ranked
 
-    group by {{ series }}, started_at
+    group by series_id, started_at
 
 ),
 
@@ -400,7 +416,7 @@ episodes as (
 
     inner join found
         on
-            {{ same_keys('spanned', 'found', series_keys) | indent(12) }}
+            spanned.series_id = found.series_id
             and spanned.started_at = found.started_at
 
 ),

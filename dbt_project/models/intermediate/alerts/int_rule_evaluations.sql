@@ -398,7 +398,7 @@ readable as (
         direction,
         warning,
         critical,
-        season,
+        {{ season_part('season', 'window_start') | indent(8) }} as season_part,
         period_length,
         minimum_history,
         minimum_change,
@@ -521,8 +521,10 @@ flagged as (
             model_version,
             segment,
             segment_value,
-            case when family in ('data_quality', 'drift') then column_name else 'all' end
-                as column_name,
+            case
+                when family in ('data_quality', 'drift') then column_name
+                else 'all'
+            end as column_name,
             grain,
             window_start
         from direct_evaluations
@@ -559,13 +561,13 @@ learned_windows as (
             order by
                 readable.rule_id,
                 readable.{{ series_keys | join(',\n                readable.') }},
-                {{ season_part('readable.season', 'readable.window_start') | indent(16) }}
+                readable.season_part
         ) as series_id,
         row_number() over (
             partition by
                 readable.rule_id,
                 readable.{{ series_keys | join(',\n                readable.') }},
-                {{ season_part('readable.season', 'readable.window_start') | indent(16) }}
+                readable.season_part
             order by readable.window_start
         )::integer as step,
         readable.*,
