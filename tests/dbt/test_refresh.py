@@ -550,9 +550,9 @@ def copies_of_rows(settings: ConnectionSettings) -> list[str]:
 
 
 KEPT = (
-    "Driftline: warning: {}: rows of its baseline are gone from the log, so the baseline"
-    " stays what it was; to compute it and all windows from what is left, run"
-    " `dbt build --vars 'reconcile: true'`."
+    "Driftline: warning: {}: rows of its baseline are gone from the log, so the"
+    " baseline stays what it was; to compute it and all windows from what is left,"
+    " run `dbt build --vars 'reconcile: true'`."
 )
 NOTHING = "Driftline: nothing has arrived, no window was refreshed."
 
