@@ -102,12 +102,18 @@ starts as (
         definitions.monitor,
         definitions.baseline_kind,
         (
-            select {{ window_start('min(known.first_predicted_at)', 'day') | indent(12) }}
+            select
+                {{ window_start(
+                    'min(known.first_predicted_at)', 'day'
+                ) | indent(16) }}
             from known
             where known.monitor = definitions.monitor
         ) as known_start,
         (
-            select {{ window_start('min(found.first_predicted_at)', 'day') | indent(12) }}
+            select
+                {{ window_start(
+                    'min(found.first_predicted_at)', 'day'
+                ) | indent(16) }}
             from found
             where found.monitor = definitions.monitor
         ) as found_start
