@@ -156,7 +156,7 @@ newest as (
             partition by monitor, family
             order by
                 status = 'not_computable',
-                coalesce(window_start = due_start, false) desc,
+                status = 'not_computable' and window_start is distinct from due_start,
                 window_start desc
         ) as place
 
