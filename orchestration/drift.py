@@ -222,11 +222,13 @@ def _baseline_end(
     if source.first is None:
         return source.end
     query = sql.SQL(
-        "select date_trunc('day', min(predicted_at), 'UTC') from {}"
+        "select date_trunc('day', predicted_at, 'UTC') from {} "
+        "where predicted_at between '1900-01-01 00:00+00' and '2200-01-01 00:00+00' "
+        "order by predicted_at limit 1 offset %s"
     ).format(sql.Identifier(source.relation.schema, source.relation.name))
-    row = connection.execute(query).fetchone()
-    first_day = row[0] if row else None
-    return None if first_day is None else first_day + source.first
+    row = connection.execute(query, [source.first_count - 1]).fetchone()
+    # So few rows are no baseline yet.
+    return row[0] + source.first if row else datetime(1900, 1, 1, tzinfo=UTC)
 
 
 def _evaluate_day(

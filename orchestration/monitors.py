@@ -6,7 +6,7 @@ read is looked at, so that a wrong block is a clear sentence, not a ``KeyError``
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -34,13 +34,15 @@ class BaselineSource:
     """The rows that windows are compared with.
 
     All of ``relation``; only those predicted from ``start`` until before ``end`` if
-    both are set; or, if ``first`` is set, those of the first days there are.
+    both are set; or, if ``first`` is set, those of the first days there are, until so
+    long after the day of the row that is number ``first_count`` in time.
     """
 
     relation: Relation
     start: datetime | None = None
     end: datetime | None = None
     first: timedelta | None = None
+    first_count: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,13 +86,16 @@ def _parse_monitor(
         )
     task = str(block.get("task"))
     predictions = _relation(name, "predictions", block.get("predictions"), relations)
+    baseline = _baseline(name, block.get("baseline"), predictions, relations)
+    minimum_sample_count = int(block.get("minimum_sample", MINIMUM_SAMPLE_COUNT))
     return Monitor(
         name=name,
         task=task,
         predictions=predictions,
         columns=_columns(name, task, block.get("features")),
-        baseline=_baseline(name, block.get("baseline"), predictions, relations),
-        minimum_sample_count=int(block.get("minimum_sample", MINIMUM_SAMPLE_COUNT)),
+        # As dbt does: a few rows dated long before all others are not the first days.
+        baseline=replace(baseline, first_count=minimum_sample_count),
+        minimum_sample_count=minimum_sample_count,
         owner=block.get("owner"),
     )
 

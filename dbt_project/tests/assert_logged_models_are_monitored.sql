@@ -40,6 +40,6 @@ where
     model_name is not null
     and model_name not in (
         {%- for monitor in monitors() %}
-        '{{ monitor.name }}'{{ ',' if not loop.last }}
+        {{ text_literal(logged_model_name(monitor)) }}{{ ',' if not loop.last }}
         {%- endfor %}
     )

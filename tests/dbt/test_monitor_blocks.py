@@ -369,7 +369,7 @@ def test_a_relation_without_what_a_block_needs_stops_the_build(
 
     with pytest.raises(DbtError) as error:
         dbt.build(
-            ["--select", "int_monitors"],
+            ["--select", "int_baseline_versions"],
             variables={"monitors": [*monitor_blocks, other | changes]},
         )
 

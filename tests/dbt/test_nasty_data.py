@@ -113,7 +113,7 @@ def test_a_window_of_one_row_is_judged_by_nobody(
     nasty_log: ConnectionSettings,
 ) -> None:
     leap_day = datetime(2028, 2, 29, tzinfo=UTC)
-    for mart in ("data_quality", "drift", "model_performance"):
+    for mart in ("service_health", "data_quality", "drift", "model_performance"):
         statuses = {
             figures["status"]
             for key, figures in read_mart(nasty_log, mart).items()

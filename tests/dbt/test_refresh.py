@@ -1,5 +1,6 @@
 """After any sequence of events, the marts equal those of one full refresh."""
 
+import json
 import signal
 import subprocess
 from collections.abc import Callable
@@ -11,7 +12,13 @@ import psycopg
 import pytest
 
 from orchestration import warehouse
-from orchestration.project import DBT_EXECUTABLE, PROJECT_DIR, Dbt, NodeOutcome
+from orchestration.project import (
+    DBT_EXECUTABLE,
+    PROJECT_DIR,
+    Dbt,
+    DbtRun,
+    NodeOutcome,
+)
 from orchestration.warehouse import ConnectionSettings
 from tests.dbt.arrivals import (
     ARRIVALS,
@@ -24,7 +31,14 @@ from tests.dbt.arrivals import (
 )
 from tests.dbt.conftest import MODELS_ONLY
 from tests.dbt.marts import assert_same_marts, read_mart, read_marts
-from tests.dbt.prediction_log import START, draw_predictions, insert_predictions
+from tests.dbt.prediction_log import (
+    START,
+    draw_predictions,
+    insert_labels,
+    insert_predictions,
+)
+
+Build = Callable[..., DbtRun]
 
 
 @pytest.mark.parametrize(
@@ -533,3 +547,178 @@ def copies_of_rows(settings: ConnectionSettings) -> list[str]:
             """
         ).fetchall()
     return [name for (name,) in found]
+
+
+KEPT = (
+    "Driftline: warning: {}: rows of its baseline are gone from the log, so the"
+    " baseline stays what it was; to compute it and all windows from what is left,"
+    " run `dbt build --vars 'reconcile: true'`."
+)
+NOTHING = "Driftline: nothing has arrived, no window was refreshed."
+
+
+@pytest.fixture
+def build_of_first_day(
+    copied_log: ConnectionSettings,
+    monitor_blocks: list[dict[str, object]],
+    tmp_path: Path,
+) -> Build:
+    """Builds the marts with the first day of each log as its baseline."""
+    for block in monitor_blocks:
+        block["baseline"] = {"first": "1 day"}
+    variables: dict[str, object] = {"monitors": monitor_blocks}
+
+    class DbtOfFirstDay(Dbt):
+        """dbt that knows the blocks when it parses: they depend on other models."""
+
+        def parse(self) -> None:
+            if self._manifest is None:
+                command = ["parse", "--vars", json.dumps(variables)]
+                self._manifest = self._invoke(command, []).result
+
+    dbt = DbtOfFirstDay(copied_log, target_path=tmp_path)
+
+    def build(*selection: str, **others: object) -> DbtRun:
+        return dbt.build([*MODELS_ONLY, *selection], variables=variables | others)
+
+    build()
+    return build
+
+
+def test_days_that_retention_drops_stay_in_the_marts_and_in_the_baseline(
+    copied_log: ConnectionSettings, build_of_first_day: Build
+) -> None:
+    before = read_marts(copied_log)
+    with warehouse.connect(copied_log) as connection:
+        connection.execute(
+            """
+            create table dropped as
+            select * from raw.prediction_logs where predicted_at < %s
+            """,
+            [START + timedelta(days=1)],
+        )
+        connection.execute(
+            "delete from raw.prediction_logs where predicted_at < %s",
+            [START + timedelta(days=1)],
+        )
+        connection.commit()
+
+    run = build_of_first_day()
+
+    names = ("flight_delay", "flight_delay_band", "flight_delayed")
+    kept = tuple(KEPT.format(name) for name in names)
+    assert run.messages == (*kept, NOTHING)
+    assert_same_marts(read_marts(copied_log), before)
+
+    later = draw_predictions(
+        np.random.default_rng(8),
+        model_name="flight_delay",
+        count=150,
+        start=START + timedelta(days=2),
+        days=2,
+        version="2",
+        shift=1,
+    )
+    with warehouse.connect(copied_log) as connection:
+        insert_predictions(connection, later, loaded_at=None)
+        insert_labels(connection, later[::2], loaded_at=None)
+
+    run = build_of_first_day()
+
+    refreshed = read_marts(copied_log)
+    assert run.messages[:3] == kept
+    assert len(refreshed["drift"]) > len(before["drift"])
+    # As if nothing had been dropped.
+    with warehouse.connect(copied_log) as connection:
+        connection.execute("insert into raw.prediction_logs select * from dropped")
+        connection.commit()
+    build_of_first_day("--full-refresh")
+    assert_same_marts(refreshed, read_marts(copied_log))
+
+
+def test_a_row_long_before_all_others_is_not_the_baseline_but_earlier_days_are(
+    copied_log: ConnectionSettings, build_of_first_day: Build
+) -> None:
+    def baseline_rows() -> list[tuple[object, ...]]:
+        with warehouse.connect(copied_log) as connection:
+            return connection.execute(
+                "select monitor, baseline_row_count, definition_hash "
+                "from marts.monitors order by monitor"
+            ).fetchall()
+
+    before = baseline_rows()
+    with warehouse.connect(copied_log) as connection:
+        connection.execute(
+            """
+            insert into raw.prediction_logs
+            select
+                'old-' || prediction_id, model_name, model_version,
+                timestamptz '2000-01-01 00:00:00+00', features, prediction, latency_ms,
+                status_code, error, clock_timestamp()
+            from raw.prediction_logs
+            where prediction_id ~ '-1$'
+            """
+        )
+        connection.commit()
+
+    build_of_first_day()
+
+    assert baseline_rows() == before
+
+    # So many that the day before becomes the first, though it holds fewer rows.
+    with warehouse.connect(copied_log) as connection:
+        insert_predictions(
+            connection,
+            draw_predictions(
+                np.random.default_rng(3),
+                model_name="flight_delay",
+                count=60,
+                start=START - timedelta(days=1),
+                days=1,
+                prefix="early",
+            ),
+            loaded_at=None,
+        )
+
+    run = build_of_first_day()
+
+    refreshed = read_marts(copied_log)
+    after = baseline_rows()
+    assert any("flight_delay: 7" in message for message in run.messages), run.messages
+    assert after[0] != before[0]
+    assert after[1:] == before[1:]
+    build_of_first_day("--full-refresh")
+    assert_same_marts(refreshed, read_marts(copied_log))
+
+
+def test_a_baseline_takes_rows_that_come_at_once_and_gives_up_others_when_it_is_told(
+    copied_log: ConnectionSettings, dbt: Dbt
+) -> None:
+    before = read_marts(copied_log)
+    with warehouse.connect(copied_log) as connection:
+        connection.execute("delete from raw.baseline_logs where prediction_id ~ '7$'")
+        connection.commit()
+
+    run = dbt.build(MODELS_ONLY)
+
+    assert len(run.messages) == 4
+    assert run.messages[-1] == NOTHING
+    assert_same_marts(read_marts(copied_log), before)
+
+    with warehouse.connect(copied_log) as connection:
+        more_of_the_baseline(connection)
+        connection.commit()
+    only = {"reconcile": True, "only_monitors": ["flight_delayed"]}
+    run = dbt.build(MODELS_ONLY, variables=only)
+
+    assert [message.split(": ")[:3] for message in run.messages[:2]] == [
+        ["Driftline", "warning", "flight_delay"],
+        ["Driftline", "warning", "flight_delay_band"],
+    ]
+
+    run = dbt.build(MODELS_ONLY, variables={"reconcile": True})
+
+    refreshed = read_marts(copied_log)
+    assert not any("warning" in message for message in run.messages)
+    dbt.build([*MODELS_ONLY, "--full-refresh"])
+    assert_same_marts(refreshed, read_marts(copied_log))

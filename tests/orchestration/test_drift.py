@@ -239,6 +239,22 @@ def test_a_failed_day_is_tried_again(two_days: SmallWarehouse) -> None:
             ),
             500,
         ),
+        (
+            BaselineSource(
+                relation=Relation(schema="staging", name="predictions"),
+                first=timedelta(days=1),
+                first_count=301,
+            ),
+            500,
+        ),
+        (
+            BaselineSource(
+                relation=Relation(schema="staging", name="predictions"),
+                first=timedelta(days=1),
+                first_count=501,
+            ),
+            0,
+        ),
     ],
 )
 def test_a_baseline_can_be_a_stretch_of_the_predictions(

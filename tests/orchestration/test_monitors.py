@@ -63,7 +63,7 @@ def test_a_baseline_can_be_a_stretch_of_the_predictions() -> None:
     assert fixed.relation == first.relation == RELATIONS["stg_flights"]
     assert fixed.start == datetime(2026, 1, 1, tzinfo=UTC)
     assert fixed.end == datetime(2026, 2, 1, tzinfo=UTC)
-    assert first.first == timedelta(days=14)
+    assert (first.first, first.first_count) == (timedelta(days=14), 50)
 
 
 @pytest.mark.parametrize(

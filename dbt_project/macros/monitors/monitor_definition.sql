@@ -4,7 +4,7 @@
     `statistics_version` when a formula changes.
 -#}
 {% macro monitor_definition(monitor) %}
-    {% set statistics_version = 3 %}
+    {% set statistics_version = 4 %}
     {% set decisive = {'statistics_version': statistics_version} %}
     {% set indecisive =
         ['owner', 'labels', 'freshness', 'alerts', 'columns', 'actual'] %}
@@ -13,6 +13,28 @@
     {% endfor %}
     {{ return(tojson(decisive, sort_keys=true)) }}
 {% endmacro %}
+
+
+{#-
+    The hash of a definition and of what the baseline holds, over the rows of
+    `int_baseline_versions` of one monitor.
+-#}
+{% macro definition_hash(definition) -%}
+md5(
+    {{ definition }}
+    || coalesce(string_agg(
+        concat_ws(
+            ' ',
+            model_version,
+            row_count,
+            loaded_at_checksum,
+            label_count,
+            label_checksum
+        ),
+        ';' order by model_version
+    ), '')
+)
+{%- endmacro %}
 
 
 {#- The baseline in words, for people. -#}

@@ -114,24 +114,34 @@ end
 {%- endmacro %}
 
 
-{#- A from-clause item with the rows of the monitor's baseline. -#}
+{#-
+    A from-clause item with the rows of the monitor's baseline.
+
+    The first days begin with that of the `minimum_sample`-th prediction, so that a few
+    rows dated long before all others, by a clock gone wrong, are not the baseline. What
+    is added to the log can't move that day to a later one.
+-#}
 {% macro baseline_rows(monitor) -%}
     {%- if monitor.baseline.relation -%}
         {{ ref(monitor.baseline.relation) }}
     {%- elif monitor.baseline.first -%}
 (
+    with first_days as (
+        select
+            {{ window_start('predicted_at', 'day') | indent(12) }} as first_day
+        from {{ ref(monitor.predictions) }}
+        where {{ is_usable_time('predicted_at') | indent(12) }}
+        order by predicted_at
+        limit 1
+        offset {{ monitor.minimum_sample - 1 }}
+    )
     select *
     from {{ ref(monitor.predictions) }}
     where
         {{ is_usable_time('predicted_at') | indent(8) }}
+        and predicted_at >= (select first_day from first_days)
         and predicted_at < (
-            select
-                {{ window_start('predicted_at', 'day') | indent(16) }}
-                + {{ time_span(monitor.baseline.first) }}
-            from {{ ref(monitor.predictions) }}
-            where {{ is_usable_time('predicted_at') | indent(16) }}
-            order by predicted_at
-            limit 1
+            select first_day + {{ time_span(monitor.baseline.first) }} from first_days
         )
 ) as baseline_rows
     {%- else -%}

@@ -67,3 +67,12 @@ and {% endfor -%}
     {%- endfor %}
 )
 {%- endmacro %}
+
+
+{#-
+    Whether this run takes a monitor's baseline as it finds it, though rows of it may be
+    gone: only where it was told to look for retractions.
+-#}
+{% macro takes_what_is_left(monitor) -%}
+{{ 'true' if var('reconcile') and monitor.name in chosen_monitors() else 'false' }}
+{%- endmacro %}

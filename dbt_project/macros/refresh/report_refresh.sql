@@ -1,6 +1,7 @@
 {#- Last line of a build: how many windows it refreshed, and why. -#}
 {% macro report_refresh() %}
     {% set stale_windows = ref('int_stale_windows') %}
+    {% set baseline_versions = ref('int_baseline_versions') %}
     {% if not execute or flags.WHICH not in ['run', 'build']
         or 'model.driftline.int_stale_windows' not in selected_resources %}
         {{ return('') }}
@@ -23,6 +24,19 @@
                 info=true
             ) %}
         {% endfor %}
+    {% endfor %}
+    {% set kept = run_query(
+        "select distinct monitor from " ~ baseline_versions
+        ~ " where is_kept order by monitor"
+    ) %}
+    {% for row in kept %}
+        {% do log(
+            "Driftline: warning: " ~ row['monitor'] ~ ": rows of its baseline are gone"
+            ~ " from the log, so the baseline stays what it was; to compute it and all"
+            ~ " windows from what is left, run"
+            ~ " `dbt build --vars 'reconcile: true'`.",
+            info=true
+        ) %}
     {% endfor %}
     {% set stale = run_query(
         "select monitor, reason, count(*) as window_count from " ~ stale_windows

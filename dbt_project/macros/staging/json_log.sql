@@ -5,6 +5,8 @@
 -#}
 {% macro staged_json_predictions(monitor_name, model_name=none) %}
 {%- set monitor = monitor_named(monitor_name) %}
+{#- For the models that look this name up, see `logged_model_name`. -#}
+{{- config(meta={'logged_model_name': model_name or monitor_name}) }}
 with
 
 predictions as (

@@ -88,13 +88,13 @@ case
             * sum(
                 exp(greatest(
                     -600,
-                    -({{ degrees }} - 1) * ln(cosh((steps.step + 0.5::double precision) * widths.width))
+                    -({{ degrees }} - 1) * ln(cosh(steps.middle))
                     - {{ degrees }} / 2 * ln(1 + power({{ t }}, 2) / {{ degrees }})
                 ))
                 / (
                     power({{ t }}, 2)
                     + ({{ degrees }} + power({{ t }}, 2))
-                    * power(sinh((steps.step + 0.5::double precision) * widths.width), 2)
+                    * power(sinh(steps.middle), 2)
                 )
             )
             + case
@@ -112,16 +112,19 @@ case
         from (
             select 1 / sqrt(20 + 2.8 * {{ degrees }}) as width
         ) as widths
-        cross join lateral generate_series(
-            0,
-            ceil(
-                least(
-                    (41 + 0.6931471805599453 * {{ degrees }}) / ({{ degrees }} + 1),
-                    12 / sqrt({{ degrees }})
-                    + case when {{ degrees }} < 60 then 41 else 0 end
-                ) / widths.width
-            )::integer
-        ) as steps (step)
+        cross join lateral (
+            select (step + 0.5::double precision) * widths.width as middle
+            from generate_series(
+                0,
+                ceil(
+                    least(
+                        (41 + 0.6931471805599453 * {{ degrees }}) / ({{ degrees }} + 1),
+                        12 / sqrt({{ degrees }})
+                        + case when {{ degrees }} < 60 then 41 else 0 end
+                    ) / widths.width
+                )::integer
+            ) as numbered (step)
+        ) as steps
         group by widths.width
     )
 end

@@ -8,18 +8,30 @@ deployments as (
 
 ),
 
+monitors as (
+{% for monitor in monitors() %}
+    {%- if not loop.first %}
+    union all
+    {%- endif %}
+    select
+        '{{ monitor.name }}' as monitor,
+        {{ text_literal(logged_model_name(monitor)) }} as model_name
+{%- endfor %}
+
+),
+
 of_monitors as (
 
     select
-        deployments.monitor,
+        monitors.monitor,
         deployments.model_version,
         deployments.deployed_at,
         deployments.note
 
     from deployments
 
-    inner join {{ ref('int_monitors') }} as monitors
-        on deployments.monitor = monitors.monitor
+    inner join monitors
+        on deployments.model_name = monitors.model_name
 
 )
 

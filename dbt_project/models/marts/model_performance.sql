@@ -69,6 +69,13 @@ judged as (
             else 'ok'
         end as status,
         case
+            when
+                performance.labelled_count < monitors.minimum_sample
+                and performance.prediction_count >= monitors.minimum_sample
+                and performance.window_end + monitors.labels_expected_within <= now()
+                then 'labels are overdue: '
+                    || performance.labelled_count || ' of '
+                    || performance.prediction_count || ' predictions have one'
             when performance.outcome_count < monitors.minimum_sample
                 then performance.outcome_count
                     || ' labelled rows, fewer than the minimum of '

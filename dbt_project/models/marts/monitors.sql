@@ -58,12 +58,12 @@ silences as (
 
 ),
 
-expected as (
+earlier_counts as (
 
     select
         silences.monitor,
-        coalesce(sum(earlier.request_count), 0)::double precision
-        / count(distinct silences.distance) as expected_request_count
+        silences.distance,
+        coalesce(sum(earlier.request_count), 0) as request_count
 
     from silences
 
@@ -77,12 +77,77 @@ expected as (
             and silences.silent_from <= earlier.window_start
             and silences.silent_until >= earlier.window_end
 
-    group by silences.monitor
+    group by silences.monitor, silences.distance
 
 ),
 
--- What each family says of its newest day over all versions: of performance, the newest
--- with labels enough, since the first few of a new day say nothing yet.
+-- The median does not learn from an outage in one of these weeks.
+expected as (
+
+    select
+        monitor,
+        percentile_cont(0.5) within group (
+            order by request_count
+        ) as expected_request_count
+
+    from earlier_counts
+
+    group by monitor
+
+),
+
+-- The newest day whose labels are due, of those with predictions enough: no older one
+-- may speak for performance, or labels that stop to come would pass unseen.
+due_days as (
+
+    select
+        performance.monitor,
+        max(performance.window_start) as window_start
+
+    from {{ ref('model_performance') }} as performance
+
+    inner join monitors
+        on performance.monitor = monitors.monitor
+
+    where
+        performance.grain = 'day'
+        and performance.model_version = 'all'
+        and performance.segment = 'all'
+        and performance.is_final
+        and performance.prediction_count >= monitors.minimum_sample
+        and performance.window_start <= now()
+
+    group by performance.monitor
+
+),
+
+-- Days over all versions; those of the future come from clocks gone wrong.
+days as (
+
+    select
+        statuses.*,
+        due_days.window_start as due_start,
+        max(statuses.window_start) over (
+            partition by statuses.monitor
+        ) as newest_start
+
+    from {{ ref('statuses') }} as statuses
+
+    left join due_days
+        on
+            statuses.monitor = due_days.monitor
+            and statuses.family = 'model_performance'
+
+    where
+        statuses.grain = 'day'
+        and statuses.model_version = 'all'
+        and statuses.window_start <= now()
+
+),
+
+-- What each family says of the newest day that could be computed, since the first few
+-- rows or labels of a new day say nothing yet: of the last seven days or, if it waits
+-- for labels, since the newest day that should have them.
 newest as (
 
     select
@@ -90,13 +155,16 @@ newest as (
         row_number() over (
             partition by monitor, family
             order by
-                family = 'model_performance' and status = 'not_computable',
+                status = 'not_computable',
+                status = 'not_computable' and window_start is distinct from due_start,
                 window_start desc
         ) as place
 
-    from {{ ref('statuses') }}
+    from days
 
-    where grain = 'day' and model_version = 'all'
+    where
+        window_start >= due_start
+        or (due_start is null and window_start > newest_start - interval '168 hours')
 
 ),
 

@@ -44,6 +44,12 @@ spans as (
 
 ),
 
+monitors as (
+
+    select * from {{ ref('int_monitors') }}
+
+),
+
 -- Windows that had requests in some of the four weeks before, and have none.
 silences as (
 
@@ -122,17 +128,24 @@ expected as (
         windows.*,
         -- A later request was seen, so that no more are to come but late ones.
         windows.window_end <= spans.newest_window_start as is_over,
-        spans.minimum_sample,
+        monitors.minimum_sample,
         earlier_weeks.week_count,
-        earlier_weeks.mean_count,
+        earlier_weeks.median_count,
         -- Counts of requests vary at least as those of a Poisson process do, and the
-        -- mean of a few weeks is off by as much again.
+        -- median of a few weeks is off by about as much again. Of normal numbers, the
+        -- median distance from their median is 1/1.4826 standard deviations.
         4 * sqrt(
-            greatest(earlier_weeks.mean_count, earlier_weeks.count_variance)
-            * (1 + 1 / earlier_weeks.week_count::double precision)
+            greatest(
+                earlier_weeks.median_count,
+                power(1.4826 * earlier_weeks.median_distance, 2)
+            )
+            * (1 + pi() / 2 / earlier_weeks.week_count)
         ) as usual_deviation
 
     from windows
+
+    inner join monitors
+        on windows.monitor = monitors.monitor
 
     left join spans
         on windows.monitor = spans.monitor
@@ -143,7 +156,7 @@ expected as (
 ),
 
 -- 0 says nothing, 1 that all is well; the usual volume does not make up for requests
--- that say nothing of themselves.
+-- that say nothing of themselves, or are too few for that.
 graded as (
 
     select
@@ -152,18 +165,18 @@ graded as (
             when
                 segment != 'all'
                 or week_count < 2
-                or mean_count < minimum_sample
-                or mean_count is null
-                or abs(request_count - mean_count) <= usual_deviation
-                or (request_count < mean_count and not is_over)
+                or median_count < minimum_sample
+                or median_count is null
+                or abs(request_count - median_count) <= usual_deviation
+                or (request_count < median_count and not is_over)
                 then 0
             when
-                request_count < 0.1 * mean_count
-                or request_count > 10 * mean_count
+                request_count < 0.1 * median_count
+                or request_count > 10 * median_count
                 then 3
             when
-                request_count < 0.5 * mean_count
-                or request_count > 2 * mean_count
+                request_count < 0.5 * median_count
+                or request_count > 2 * median_count
                 then 2
             else 0
         end as volume_severity
@@ -189,8 +202,8 @@ judged as (
         error_rate,
         availability,
         requests_per_second,
-        mean_count as expected_request_count,
-        request_count / nullif(mean_count, 0) as request_count_ratio,
+        median_count as expected_request_count,
+        request_count / nullif(median_count, 0) as request_count_ratio,
         latency_mean_ms,
         latency_p50_ms,
         latency_p95_ms,
@@ -222,11 +235,17 @@ judged as (
                     case
                         when volume_severity > 1
                             then request_count || ' requests, '
-                                || round(mean_count) || ' were expected'
+                                || round(median_count) || ' were expected'
                     end
                 )
-            when greatest(error_severity, slow_severity) = 0
-                then 'no request says whether it failed, nor how long it took'
+            when greatest(error_severity, slow_severity) > 0 then null
+            when request_count < minimum_sample
+                then request_count || ' requests, fewer than the minimum of '
+                    || minimum_sample
+            when latency_count > 0
+                then latency_count || ' latencies, fewer than the minimum of '
+                    || minimum_sample || ', and no request says whether it failed'
+            else 'no request says whether it failed, nor how long it took'
         end as reason
 
     from graded

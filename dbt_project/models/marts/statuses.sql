@@ -45,7 +45,8 @@ judged as (
         status,
         reason
     from {{ ref('model_performance') }}
-    where segment = 'all' and labelled_count > 0
+    -- Labels that stay away are no news until they are due.
+    where segment = 'all' and (labelled_count > 0 or is_final)
 
     union all
 

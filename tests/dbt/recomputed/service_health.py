@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
+from tests.dbt.recomputed.model_performance import wilson
 from tests.dbt.recomputed.rows import (
     GRAINS,
     Array,
@@ -19,6 +20,7 @@ from tests.dbt.recomputed.rows import (
 )
 
 WEEK = timedelta(weeks=1)
+STATUSES = ("not_computable", "ok", "warning", "critical")
 
 
 def service_health(monitor: Monitor) -> dict[tuple[object, ...], Figures]:
@@ -29,11 +31,18 @@ def service_health(monitor: Monitor) -> dict[tuple[object, ...], Figures]:
     found: dict[tuple[object, ...], Figures] = {}
     for key, rows in by_window.items():
         whole = (key[0], "all", *key[2:])
+        earlier = _earlier_counts(key, counts, ends)
         found[key] = {
             **_of_requests(monitor, rows, GRAINS[key[4]]),
             "window_end": key[5] + GRAINS[key[4]],
             "traffic_share": len(rows) / counts[whole],
-            **_expectation(_earlier_counts(key, counts, ends), len(rows)),
+            "status": STATUSES[
+                max(
+                    *_severities(monitor, rows),
+                    _severity_of_volume(monitor, key, len(rows), earlier, ends),
+                )
+            ],
+            **_expectation(earlier, len(rows)),
         }
     for key in _silences(monitor, counts, ends):
         found[key] = {
@@ -118,8 +127,61 @@ def _earlier_counts(
     return [counts.get((*key[:5], start), 0) for start in starts if start > ends[0]]
 
 
+def _severities(monitor: Monitor, rows: Sequence[Row]) -> tuple[int, int]:
+    """Of failures and of slow requests; 0 where there are too few to tell."""
+    latencies = usable_latencies(rows)
+    slow = int((latencies > monitor.latency_target_ms).sum())
+    return (
+        _severity_of_rate(
+            sum(row.is_error for row in rows),
+            len(rows),
+            1 - monitor.availability_target,
+            monitor.minimum_sample,
+        ),
+        _severity_of_rate(
+            slow,
+            len(latencies),
+            1 - monitor.latency_target_share,
+            monitor.minimum_sample,
+        ),
+    )
+
+
+def _severity_of_rate(bad: int, total: int, budget: float, minimum: int) -> int:
+    if total < minimum:
+        return 0
+    lower = wilson(bad, total)[0] or 0.0
+    generous = (1 + budget) / 2
+    return 1 + sum(lower > min(times * budget, generous) for times in (5, 20))
+
+
+def _severity_of_volume(
+    monitor: Monitor,
+    key: Window,
+    count: int,
+    earlier: Sequence[int],
+    ends: tuple[datetime, datetime] | None,
+) -> int:
+    """0 unless far from what earlier weeks let expect."""
+    if ends is None or len(earlier) < 2 or key[2] != "all":
+        return 0
+    median = float(np.median(earlier))
+    spread = 1.4826 * float(np.median(np.abs(np.array(earlier) - median)))
+    variance = max(median, spread**2) * (1 + np.pi / 2 / len(earlier))
+    is_over = key[5] + GRAINS[key[4]] <= ends[1]
+    if (
+        median < monitor.minimum_sample
+        or abs(count - median) <= 4 * np.sqrt(variance)
+        or (count < median and not is_over)
+    ):
+        return 0
+    if count < 0.1 * median or count > 10 * median:
+        return 3
+    return 2 if count < 0.5 * median or count > 2 * median else 0
+
+
 def _expectation(earlier: Sequence[int], count: int) -> Figures:
-    expected = float(np.mean(earlier)) if earlier else None
+    expected = float(np.median(earlier)) if earlier else None
     return {
         "expected_request_count": expected,
         "request_count_ratio": count / expected if expected else None,
@@ -140,13 +202,10 @@ def _silences(
         if key[1:4] == ("all", "all", "all")
         for number in range(1, 5)
     }
-    found = []
-    for key in candidates - counts.keys():
-        earlier = _earlier_counts(key, counts, ends)
-        if key[5] + GRAINS[key[4]] > ends[1] or len(earlier) < 2:
-            continue
-        mean = np.mean(earlier)
-        variance = max(mean, np.var(earlier, ddof=1)) * (1 + 1 / len(earlier))
-        if mean >= monitor.minimum_sample and mean > 4 * np.sqrt(variance):
-            found.append(key)
-    return found
+    return [
+        key
+        for key in candidates - counts.keys()
+        if _severity_of_volume(
+            monitor, key, 0, _earlier_counts(key, counts, ends), ends
+        )
+    ]

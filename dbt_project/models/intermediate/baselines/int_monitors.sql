@@ -7,9 +7,14 @@
 
 with
 
+baseline_versions as (
+
+    select * from {{ ref('int_baseline_versions') }}
+
+),
+
 monitors as (
 {% for monitor in monitors() %}
-    {%- do check_monitor_relations(monitor) %}
     {%- if not loop.first %}
 
     union all
@@ -38,37 +43,13 @@ monitors as (
                 order by first_loaded_at, first_predicted_at, model_version
             )
         )[1] as reference_version,
-        md5(
-            {{ text_literal(monitor_definition(monitor)) }}
-            || coalesce(string_agg(
-                concat_ws(
-                    ' ',
-                    model_version,
-                    row_count,
-                    loaded_at_checksum,
-                    label_count,
-                    label_checksum
-                ),
-                ';' order by model_version
-            ), '')
-        ) as definition_hash
+        {{ definition_hash(
+            text_literal(monitor_definition(monitor))
+        ) | indent(8) }} as definition_hash
 
-    from (
-        select
-            {{ baseline_version_key(monitor) | indent(12) }} as model_version,
-            count(*) as row_count,
-            min(loaded_at) as first_loaded_at,
-            min(predicted_at) as first_predicted_at,
-            sum(
-                {{ epoch_microseconds('loaded_at') | indent(16) }}
-            ) as loaded_at_checksum,
-            count(label_loaded_at) as label_count,
-            sum(
-                {{ epoch_microseconds('label_loaded_at') | indent(16) }}
-            ) as label_checksum
-        from {{ baseline_rows(monitor) | indent(8) }}
-        group by 1
-    ) as baseline_versions
+    from baseline_versions
+
+    where monitor = '{{ monitor.name }}'
 {%- endfor %}
 
 )

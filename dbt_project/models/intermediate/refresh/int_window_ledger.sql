@@ -7,6 +7,7 @@
 
 -- Written last, so that a run which dies leaves its windows stale:
 {% set refreshed_models = [
+    'int_baseline_versions',
     'int_monitors',
     'int_baselines',
     'int_baseline_categories',

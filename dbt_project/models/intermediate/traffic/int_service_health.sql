@@ -134,6 +134,7 @@ rates as (
         / nullif(traffic.rated_count, 0) as apdex,
         1 - monitors.availability_target as error_budget,
         1 - monitors.latency_target_share as slow_budget,
+        monitors.minimum_sample,
         {{ wilson_lower(
             'traffic.error_count', 'traffic.request_count'
         ) | indent(8) }} as error_rate_lower,
@@ -153,9 +154,9 @@ rates as (
             {% endfor %}
 ),
 
--- A rate counts as above the budget once the lower end of its interval is: one failure
--- in a quiet hour is no outage. The limits are five and twenty budgets; for a generous
--- budget, half way from it to everything.
+-- A rate counts as above the budget once the lower end of its interval is, and of few
+-- requests nothing is said: one failure in a quiet hour is no outage. The limits are
+-- five and twenty budgets; for a generous budget, half way from it to everything.
 judged as (
 
     select
@@ -179,10 +180,11 @@ judged as (
         error_rate / error_budget as burn_rate_availability,
         slow_rate / slow_budget as burn_rate_latency
         {%- for name, computed in {
-            'error': 'known_count > 0', 'slow': 'latency_count > 0'
+            'error': 'known_count > 0 and request_count >= minimum_sample',
+            'slow': 'latency_count >= minimum_sample',
         }.items() %},
         case
-            when not {{ computed }} then 0
+            when not ({{ computed }}) then 0
             when
                 {{ name }}_rate_lower
                 > least(20 * {{ name }}_budget, (1 + {{ name }}_budget) / 2)

@@ -42,7 +42,6 @@ spans as (
     select
         monitors.monitor,
         monitors.traffic_grain,
-        monitors.minimum_sample,
         first_windows.window_start as first_window_start,
         newest_windows.window_start as newest_window_start,
         newest_windows.window_end as newest_window_end

@@ -6,10 +6,10 @@ deployments as (
 
 ),
 
-renamed as (
+selected as (
 
     select
-        model_name as monitor,
+        model_name,
         model_version,
         deployed_at,
         note
@@ -18,4 +18,4 @@ renamed as (
 
 )
 
-select * from renamed
+select * from selected
