@@ -112,7 +112,11 @@ def _predicted(generator: np.random.Generator, model_name: str, delay: float) ->
         score = float(1 / (1 + np.exp(-(delay - 15) / 20)))
         scores = {"true": score, "false": 1 - score}
         return {"label": "true" if score > 0.5 else "false", "scores": scores}
-    return _band(float(delay + generator.normal(0, 5)))
+    noisy = float(delay + generator.normal(0, 5))
+    distances = np.abs(noisy - np.array([-20, 5, 35, 90]))
+    weights = np.exp(-distances / 20)
+    scores = dict(zip(BANDS, (weights / weights.sum()).tolist(), strict=True))
+    return {"label": _band(noisy), "scores": scores}
 
 
 def _actual(model_name: str, landed: float) -> object:

@@ -219,6 +219,19 @@ class History(RuleBasedStateMachine):
         )
 
 
+def test_changed_baselines_leave_the_marts_of_a_full_refresh(
+    copy_of_log: CopyOfLog,
+    dbt_for: Callable[[ConnectionSettings], Dbt],
+    monitor_blocks: list[Block],
+) -> None:
+    """A short history may never draw them, and they depend on other models."""
+    history = History(copy_of_log, dbt_for, monitor_blocks)
+    baselines = [change for change in CHANGES if "baseline" in change]
+    for place, change in enumerate(baselines):
+        history.change_monitor(place=place, change=change)
+    history.teardown()
+
+
 @pytest.mark.timeout(1800)
 def test_any_history_leaves_the_marts_of_a_full_refresh(
     copy_of_log: CopyOfLog,

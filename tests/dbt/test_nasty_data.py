@@ -1,6 +1,5 @@
 """Whatever a log holds, the build goes through and the figures are right."""
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
@@ -9,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from orchestration import warehouse
-from orchestration.project import Dbt
 from orchestration.warehouse import ConnectionSettings
-from tests.dbt.conftest import MODELS_ONLY
+from tests.dbt.conftest import MODELS_ONLY, DbtOfBlocks
 from tests.dbt.marts import KEYS, assert_same_marts, read_mart, read_marts
 from tests.dbt.nasty_log import (
     CROWDED_DAY,
@@ -28,15 +26,6 @@ FreshDatabase = Callable[[], AbstractContextManager[ConnectionSettings]]
 VARIABLES = {"monitors": nasty_blocks()}
 
 
-class NastyDbt(Dbt):
-    """dbt that knows the nasty blocks when it parses: they depend on other models."""
-
-    def parse(self) -> None:
-        if self._manifest is None:
-            variables = json.dumps(VARIABLES)
-            self._manifest = self._invoke(["parse", "--vars", variables], []).result
-
-
 @pytest.fixture(scope="module")
 def nasty_log(
     fresh_database: FreshDatabase, tmp_path_factory: pytest.TempPathFactory
@@ -45,7 +34,7 @@ def nasty_log(
     with fresh_database() as settings:
         with warehouse.connect(settings) as connection:
             write_nasty_log(connection)
-        dbt = NastyDbt(settings, target_path=tmp_path_factory.mktemp("nasty"))
+        dbt = DbtOfBlocks(settings, target_path=tmp_path_factory.mktemp("nasty"))
         dbt.build(variables=VARIABLES)
         yield settings
 
@@ -87,7 +76,7 @@ def test_the_session_in_another_time_zone_changes_no_figure(
             write_nasty_log(connection)
         with monkeypatch.context() as environment:
             environment.setenv("PGTZ", "America/New_York")
-            NastyDbt(settings, target_path=tmp_path).build(
+            DbtOfBlocks(settings, target_path=tmp_path).build(
                 MODELS_ONLY, variables=VARIABLES
             )
         elsewhere = read_marts(settings)

@@ -1,167 +1,23 @@
 """Every figure of the marts is what other libraries find in the raw rows."""
 
+import math
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
-from dataclasses import replace
-from datetime import timedelta
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-import psycopg
+import pandas as pd
 import pytest
-import yaml
 
-from orchestration import warehouse
-from orchestration.project import PROJECT_DIR, Dbt
 from orchestration.warehouse import ConnectionSettings
-from simulator.loading import create_raw_schema
-from tests.dbt.conftest import MODELS_ONLY
-from tests.dbt.marts import Rows, read_mart
-from tests.dbt.prediction_log import (
-    LOADED_AT,
-    MODELS,
-    START,
-    Prediction,
-    draw_predictions,
-    insert_baseline,
-    insert_labels,
-    insert_predictions,
-)
+from tests.dbt.big_log import Blocks, big_blocks, project_blocks
+from tests.dbt.marts import read_mart
 from tests.dbt.recomputed import MARTS, differences, recompute
 from tests.dbt.recomputed.drift import share_distances
 
-Blocks = list[dict[str, Any]]
 
-
-def with_ties_and_odd_segments(
-    generator: np.random.Generator, predictions: list[Prediction]
-) -> list[Prediction]:
-    """Columns of few values, constants, heavy tails; segments named like the sums."""
-    changed = []
-    for row in predictions:
-        features = dict(row.features)
-        features["scheduled_hour"] = int(generator.integers(5, 24))
-        features["visibility"] = 10
-        features["distance"] = float(np.round(generator.pareto(1.2) * 100))
-        features["pressure"] = 1e9 + float(generator.normal())
-        features["destination"] = f"airport {generator.zipf(1.3) % 90}"
-        if generator.random() < 0.1:
-            features["carrier"] = [None, "(null)", "all", ""][generator.integers(4)]
-        actual = row.actual
-        if row.model_name == "flight_delay":
-            # Minutes are whole, and a punctual flight is 0 late.
-            actual = round(float(str(actual)))
-        changed.append(replace(row, features=features, actual=actual))
-    return changed
-
-
-def write_big_log(connection: psycopg.Connection) -> None:
-    """Two versions, one or both with a baseline, and labels that were restated."""
-    generator = np.random.default_rng(7)
-    create_raw_schema(connection)
-    for model_name in MODELS:
-        for version, count, first, days in (("1", 700, 0, 4), ("2", 350, 2, 2)):
-            served = with_ties_and_odd_segments(
-                generator,
-                draw_predictions(
-                    generator,
-                    model_name=model_name,
-                    count=count,
-                    start=START + timedelta(days=first),
-                    days=days,
-                    version=version,
-                    shift=0.3 if version == "2" else 0,
-                ),
-            )
-            insert_predictions(connection, served)
-            insert_labels(connection, served[: int(0.8 * count)])
-            insert_labels(
-                connection,
-                [replace(row, actual=served[0].actual) for row in served[::20]],
-                loaded_at=LOADED_AT + timedelta(days=1),
-            )
-            if version == "2" and model_name == "flight_delay_band":
-                continue
-            baseline = with_ties_and_odd_segments(
-                generator,
-                draw_predictions(
-                    generator,
-                    model_name=model_name,
-                    count=500,
-                    version=version,
-                    start=START - timedelta(days=9),
-                    days=7,
-                    prefix="b",
-                ),
-            )
-            insert_baseline(
-                connection,
-                baseline,
-                loaded_at=LOADED_AT + timedelta(hours=int(version)),
-            )
-
-
-@pytest.fixture(scope="module")
-def big_blocks() -> Blocks:
-    """The monitor blocks with combined segments, and other windows."""
-    blocks = project_blocks()
-    for block in blocks:
-        block["segments"] = ["carrier", "origin x carrier"]
-    blocks[1]["column_segments"] = ["carrier"]
-    blocks[2]["drift"] = {
-        "methods": ["ks", "chi_squared", "mean_shift", "psi"],
-        "compared_to": ["previous", "last_week"],
-        "alpha": 0.2,
-        "thresholds": {"chi_squared": [0.05, 0.15]},
-        "columns": {
-            "dep_delay": {"methods": ["wasserstein"]},
-            "carrier": {"thresholds": {"chi_squared": [0.02, 0.5]}},
-        },
-    }
-    blocks[0]["windows"] = {"traffic": "hour", "columns": "hour"}
-    blocks[0]["segments"] = ["carrier"]
-    blocks[0]["features"] = {
-        "distance": "numerical",
-        "scheduled_hour": "numerical",
-        "humidity": "numerical",
-        "carrier": "categorical",
-    }
-    blocks[1]["windows"] = {"traffic": "15 minutes", "columns": "day"}
-    for block in blocks:
-        block["fairness"] = ["carrier"]
-    blocks[2]["windows"] = {"traffic": "day", "columns": "day"}
-    return blocks
-
-
-@pytest.fixture(scope="module")
-def big_log(
-    fresh_database: Callable[[], AbstractContextManager[ConnectionSettings]],
-    target_path: Path,
-    big_blocks: Blocks,
-) -> Iterator[ConnectionSettings]:
-    """A log of some thousand rows with its marts."""
-    with fresh_database() as settings:
-        with warehouse.connect(settings) as connection:
-            write_big_log(connection)
-        dbt = Dbt(settings, target_path=target_path)
-        dbt.build(MODELS_ONLY, variables={"monitors": big_blocks})
-        yield settings
-
-
-def project_blocks() -> Blocks:
-    """The monitor blocks of ``dbt_project.yml``."""
-    project = yaml.safe_load((PROJECT_DIR / "dbt_project.yml").read_text())
-    blocks: Blocks = project["vars"]["monitors"]
-    return blocks
-
-
-def assert_parity(settings: ConnectionSettings, blocks: Blocks, mart: str) -> Rows:
+def assert_parity(settings: ConnectionSettings, blocks: Blocks, mart: str) -> None:
     stored = read_mart(settings, mart)
     found = differences(stored, recompute(settings, blocks, mart))
     assert not found, "\n".join([f"{len(found)} differences", *sorted(found)[:20]])
-    return stored
 
 
 @pytest.mark.parametrize("mart", MARTS)
@@ -173,9 +29,9 @@ def test_figures_of_the_small_log_are_those_of_the_libraries(
 
 @pytest.mark.parametrize("mart", MARTS)
 def test_figures_of_versions_segments_and_ties_are_those_of_the_libraries(
-    big_log: ConnectionSettings, big_blocks: Blocks, mart: str
+    big_log: ConnectionSettings, mart: str
 ) -> None:
-    assert_parity(big_log, big_blocks, mart)
+    assert_parity(big_log, big_blocks(), mart)
 
 
 @pytest.mark.parametrize(
@@ -199,3 +55,39 @@ def test_windows_without_drift_stay_below_the_noise_floor(
 
     # One in a hundred of 400, give or take.
     assert max(above.values()) <= 11
+
+
+@pytest.mark.parametrize(("row_count", "known_count"), [(1000, 1000), (6000, 3000)])
+@pytest.mark.parametrize(
+    ("method", "test", "unit"),
+    [
+        ("psi", "psi", 1),
+        ("hellinger", "hellinger", 1),
+        # To base e.
+        ("jensen_shannon", "jensenshannon", math.sqrt(math.log(2))),
+    ],
+)
+def test_distances_of_categories_are_those_of_evidently_but_for_the_smoothing(
+    method: str, test: str, unit: float, row_count: int, known_count: int
+) -> None:
+    """By the formulas that the marts were just found equal to."""
+    from evidently.legacy.calculations.stattests import (  # type: ignore[import-untyped]
+        get_stattest,
+    )
+    from evidently.legacy.core import ColumnType  # type: ignore[import-untyped]
+
+    generator = np.random.default_rng(7)
+    known_weights = 1 / np.arange(1, 9)
+    weights = known_weights * np.exp(0.5 * generator.normal(size=8))
+    values, known = (
+        [f"c{place}" for place in generator.choice(8, count, p=shares / shares.sum())]
+        for shares, count in ((weights, row_count), (known_weights, known_count))
+    )
+    series = pd.Series(known), pd.Series(values)
+    theirs = get_stattest(*series, ColumnType.Categorical, test)(
+        *series, ColumnType.Categorical, None
+    )
+
+    score = share_distances(values, known, str)[method].score
+    of_order = 8 / row_count + 8 / known_count
+    assert score == pytest.approx(float(theirs.drift_score) / unit, rel=of_order)

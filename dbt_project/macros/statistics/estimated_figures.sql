@@ -22,9 +22,11 @@
         'realised_minus_estimated_accuracy',
         'realised_minus_estimated_accuracy_lower',
         'realised_minus_estimated_accuracy_upper',
+        'realised_minus_estimated_f1',
         'realised_minus_estimated_roc_auc',
         'realised_minus_estimated_mae',
         'realised_minus_estimated_mae_lower',
         'realised_minus_estimated_mae_upper',
+        'realised_minus_estimated_rmse',
     ]) }}
 {% endmacro %}

@@ -318,6 +318,8 @@ figures as (
                 then coalesce(missing_features.row_count, 0)::double precision
                     / checked_rows.row_count
         end as missing_rate,
+        case when counts.role = 'feature' then checked_rows.row_count end
+            as checked_count,
         moments.mean,
         sqrt(moments.m2 / nullif(moments.value_count - 1, 0)) as stddev,
         moments.minimum,
@@ -459,6 +461,8 @@ column_rows as (
         unseen_count,
         out_of_range_count,
         null::bigint as duplicate_count,
+        value_count,
+        checked_count,
         null_rate,
         missing_rate,
         invalid_rate,
@@ -550,6 +554,8 @@ repeated_rows as (
         null::bigint as unseen_count,
         null::bigint as out_of_range_count,
         repeated.duplicate_count,
+        null::bigint as value_count,
+        null::bigint as checked_count,
         repeated.null_count::double precision / row_counts.row_count as null_rate,
         null::double precision as missing_rate,
         null::double precision as invalid_rate,
@@ -689,6 +695,8 @@ unknown_rows as (
         ] %}
         null::bigint as {{ count }}_count,
         {%- endfor %}
+        null::bigint as value_count,
+        checked_count,
         {%- for rate in [
             'null', 'missing', 'invalid', 'unseen', 'out_of_range', 'duplicate',
         ] %}
@@ -741,7 +749,15 @@ judged as (
         column_name,
         role,
         {%- for count in [
-            'row', 'null', 'missing', 'invalid', 'unseen', 'out_of_range', 'duplicate',
+            'row',
+            'null',
+            'missing',
+            'invalid',
+            'unseen',
+            'out_of_range',
+            'duplicate',
+            'value',
+            'checked',
         ] %}
         {{ count }}_count::bigint as {{ count }}_count,
         {%- endfor %}

@@ -245,6 +245,8 @@ shown_counts as (
         with_rest.class,
         with_rest.prediction_count,
         with_rest.labelled_count,
+        with_rest.positive_count,
+        with_rest.labelled_selected_count,
         {%- for rate, parts in rates.items() %}
         {%- for prefix in ['', 'rest_'] %}
         with_rest.{{ prefix }}{{ parts[0] }} as {{ prefix }}{{ rate }}_hits,
@@ -403,6 +405,8 @@ measured as (
         class,
         prediction_count::bigint as prediction_count,
         labelled_count::bigint as labelled_count,
+        positive_count::bigint as positive_count,
+        labelled_selected_count::bigint as labelled_selected_count,
         {%- for rate in rates %}
         {%- for prefix in ['', 'rest_'] %}
         {%- set name = prefix ~ rate %}
@@ -429,6 +433,8 @@ measured as (
         'all' as class,
         outcome_count::bigint as prediction_count,
         outcome_count::bigint as labelled_count,
+        null::bigint as positive_count,
+        null::bigint as labelled_selected_count,
         {%- for rate in rates %}
         {%- for prefix in ['', 'rest_'] %}
         null as {{ prefix }}{{ rate }},
@@ -518,6 +524,8 @@ group_rows as (
         severities.class,
         severities.prediction_count,
         severities.labelled_count,
+        severities.positive_count,
+        severities.labelled_selected_count,
         null::bigint as group_count,
         {%- for figure in figures %}
         severities.{{ figure }},
@@ -583,6 +591,8 @@ summaries as (
         class,
         sum(prediction_count)::bigint as prediction_count,
         sum(labelled_count)::bigint as labelled_count,
+        sum(positive_count)::bigint as positive_count,
+        sum(labelled_selected_count)::bigint as labelled_selected_count,
         {%- for figure in figures %}
         count({{ figure }}) as {{ figure }}_groups,
         max({{ figure }}) - min({{ figure }}) as {{ figure }}_span,
@@ -629,6 +639,8 @@ summary_rows as (
         class,
         prediction_count,
         labelled_count,
+        positive_count,
+        labelled_selected_count,
         group_count,
         {%- for figure in figures %}
         null::double precision as {{ figure }},
@@ -679,6 +691,8 @@ judged as (
         class,
         prediction_count,
         labelled_count,
+        positive_count,
+        labelled_selected_count,
         group_count,
         {%- for figure in figures %}
         {{ figure }},

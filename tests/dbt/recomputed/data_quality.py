@@ -2,11 +2,12 @@
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 
 import numpy as np
 
+from tests.dbt.recomputed.model_performance import wilson
 from tests.dbt.recomputed.rows import (
     A_MONDAY,
     GRAINS,
@@ -38,6 +39,14 @@ OF_BASELINE = (
     "distinct_count",
 )
 DISTINCT_ERROR = 0.0694
+# Warning and critical.
+LIMITS = {
+    "null": (0.03, 0.2),
+    "invalid": (0.01, 0.1),
+    "unseen": (0.01, 0.1),
+    "out_of_range": (0.05, 0.2),
+    "duplicate": (0.01, 0.1),
+}
 
 
 def data_quality(monitor: Monitor) -> dict[tuple[object, ...], Figures]:
@@ -61,26 +70,78 @@ def data_quality(monitor: Monitor) -> dict[tuple[object, ...], Figures]:
                 for figure in OF_BASELINE
             }
             figures["range_excess"] = _range_excess(figures)
-            found[(*key, name)] = shared | figures
+            whole = column.figures(baselines.get((reference[0], "all", "all"), []))
+            found[(*key, name)] = shared | figures | _judged(figures, whole, monitor)
         cells = _cells(rows, grain)
         for name, figures in _repeated(monitor, cells):
-            found[(*key, name)] = shared | {"row_count": len(rows)} | figures
-        same = baselines.get(reference, [])
-        known_rows = same or baselines.get((reference[0], "all", "all"), [])
-        known_unknown = _unknown(monitor, [known_rows])
+            figures = {"row_count": len(rows), **figures}
+            found[(*key, name)] = shared | figures | _judged(figures, {}, monitor)
+        expected = _unknown_rates(monitor, baselines, reference)
         for name, count in _unknown(monitor, cells).items():
+            excess = None if expected is None else wilson(count, len(rows))[0]
+            if excess is not None and expected is not None:
+                excess -= expected.get(name, 0)
+            is_judged = len(rows) >= monitor.minimum_sample and excess is not None
             found[(*key, name)] = shared | {
+                "status": "not_computable"
+                if not is_judged or excess is None
+                else "warning"
+                if excess > 0.01
+                else "ok",
                 "role": "unknown",
                 "row_count": count,
                 "unknown_rate": count / len(rows),
-                "baseline_unknown_rate": known_unknown[name] / len(known_rows)
-                if known_rows
-                else None,
+                "baseline_unknown_rate": None
+                if expected is None
+                else expected.get(name, 0),
                 "range_excess": None,
+                "checked_count": len(rows),
+                "value_count": None,
                 "null_count": None,
                 "baseline_null_rate": None,
             }
     return found
+
+
+def _judged(figures: Figures, whole: Figures, monitor: Monitor) -> Figures:
+    """The status of a column, of the identifiers or of rows as a whole."""
+    name, count = figures["role"], figures["row_count"]
+    judged = count - figures["null_count"] if name == "actual" else count
+    if judged < monitor.minimum_sample:
+        return {"status": "not_computable"}
+    if name == "row":
+        return {"status": "ok"}
+
+    def surely(problem: str, among: int) -> float:
+        lower, _ = wilson(figures.get(f"{problem}_count") or 0, among)
+        return lower or 0.0
+
+    excesses = {
+        problem: surely(problem, judged)
+        for problem in ("invalid", "unseen", "out_of_range", "duplicate")
+    }
+    if name != "actual":
+        expected = figures.get("baseline_null_rate")
+        expected = whole.get("null_rate") if expected is None else expected
+        excesses["null"] = surely("null", count) - (expected or 0)
+    for place, status in ((1, "critical"), (0, "warning")):
+        if any(excesses[name] > LIMITS[name][place] for name in excesses):
+            return {"status": status}
+    return {"status": "ok", "reason": None}
+
+
+def _unknown_rates(
+    monitor: Monitor,
+    baselines: Mapping[tuple[str | None, str, str], list[Row]],
+    reference: tuple[str | None, str, str],
+) -> dict[str, float] | None:
+    """The shares of the baseline's rows that had them; None without such rows."""
+    whole = baselines.get((reference[0], "all", "all"))
+    rows = baselines.get(reference, whole)
+    if not rows:
+        return None
+    counts = _unknown(monitor, [rows])
+    return {name: count / len(rows) for name, count in counts.items()}
 
 
 def _baselines(monitor: Monitor) -> dict[tuple[str | None, str, str], list[Row]]:
@@ -130,6 +191,8 @@ class _Column:
             "missing_count": None,
             "missing_rate": None,
             "duplicate_count": None,
+            "value_count": len(found) if self.is_numerical else len(values) - null,
+            "checked_count": len(values) if self.is_feature else None,
             "mean": _mean(found),
             "stddev": _stddev(found, self.range),
             "minimum": found.min() if len(found) else None,
@@ -265,6 +328,8 @@ def _repeated(
             "duplicate_count": ids,
             "duplicate_rate": ids / count,
             "distinct_count": None,
+            "value_count": None,
+            "checked_count": None,
         },
     )
 

@@ -11,6 +11,7 @@ from tests.dbt.recomputed.rows import (
     Figures,
     Monitor,
     Value,
+    key_text,
     role,
     usable,
     windows,
@@ -44,7 +45,7 @@ def distributions(monitor: Monitor) -> dict[tuple[object, ...], Figures]:
                     "baseline_count": known[name],
                     "share": counts[name] / counts.total(),
                     "baseline_share": known[name] / known.total() if known else None,
-                    **_bounds(bins, name, known_values),
+                    **_label(bins, name, known_values),
                 }
     return found
 
@@ -64,6 +65,34 @@ def _numbers(bins: ColumnBins, known: Sequence[Value]) -> dict[object, int]:
         return {**SPECIAL, 0: 9}
     shown = sorted({0, 9, *tenths(reference, bins.edges).tolist()})
     return {**SPECIAL, **{place: int(tenth) for place, tenth in enumerate(shown)}}
+
+
+def _label(bins: ColumnBins, name: object, known: Sequence[Value]) -> Figures:
+    """Its bounds, and what it is called."""
+    bounds = _bounds(bins, name, known)
+    lower, upper = bounds["lower_bound"], bounds["upper_bound"]
+    if isinstance(name, tuple):
+        return bounds | {"label": key_text(str(name[1]))}
+    if isinstance(name, str):
+        return bounds | {"label": name}
+    if lower is None and upper is None:
+        return bounds | {"label": "any number"}
+    start, end = (None if end is None else _spelled(end) for end in (lower, upper))
+    if start is None:
+        return bounds | {"label": f"below {end}"}
+    if end is None:
+        # The last tenth, if it holds nothing of the baseline, is what is above.
+        reference = usable(known)
+        is_above = 9 not in tenths(reference, bins.edges)
+        return bounds | {"label": f"{'above' if is_above else 'from'} {start}"}
+    return bounds | {"label": f"{start} to {end}"}
+
+
+def _spelled(value: float) -> str:
+    """A number as Postgres has it."""
+    if abs(value) >= 1e15:
+        return np.format_float_scientific(value, trim="-", exp_digits=2)
+    return repr(value).removesuffix(".0")
 
 
 def _bounds(bins: ColumnBins, name: object, known: Sequence[Value]) -> Figures:

@@ -29,6 +29,7 @@ ESTIMATES = (
     *("estimated_mae_upper", "estimated_rmse", "compared_count"),
     *("realised_minus_estimated_accuracy", "realised_minus_estimated_accuracy_lower"),
     *("realised_minus_estimated_accuracy_upper", "realised_minus_estimated_roc_auc"),
+    *("realised_minus_estimated_f1", "realised_minus_estimated_rmse"),
     *("realised_minus_estimated_mae", "realised_minus_estimated_mae_lower"),
     "realised_minus_estimated_mae_upper",
 )
@@ -176,6 +177,15 @@ def _confidence_estimator(monitor: Monitor) -> Callable[[Sequence[Row]], Figures
                 )
         if monitor.task == "binary":
             figures |= _expected_rates(probability[decided], predicted[decided] == 1)
+            expected = _expected_rates(probability[both], predicted[both] == 1)
+            if compared and expected["estimated_f1"] is not None:
+                reality = _expected_rates(actual[both], predicted[both] == 1)
+                if reality["estimated_f1"] is not None:
+                    figures["realised_minus_estimated_f1"] = about(
+                        reality["estimated_f1"] - expected["estimated_f1"],
+                        largest=1.0,
+                        count=compared,
+                    )
             area = _expected_area(step, probability)
             figures["estimated_roc_auc"] = area
             estimated = _expected_area(step[labelled], probability[labelled])
@@ -274,6 +284,7 @@ def _loss_estimator(monitor: Monitor) -> Callable[[Sequence[Row]], Figures]:
                     len(errors),
                     len(labelled),
                     math.fsum(labelled),
+                    math.fsum(error**2 for error in labelled),
                     known.mean(),
                     np.mean(known**2),
                     # In doubles, as far apart as they may be.
@@ -281,7 +292,7 @@ def _loss_estimator(monitor: Monitor) -> Callable[[Sequence[Row]], Figures]:
                     len(known),
                 )
             )
-        counts, compared, sums, absolute, squared, variance, sizes = (
+        counts, compared, sums, squares, absolute, squared, variance, sizes = (
             np.array(part, dtype=float) for part in zip(*parts, strict=True)
         )
         largest = float(max(absolute.max(), sums.max()))
@@ -314,6 +325,13 @@ def _loss_estimator(monitor: Monitor) -> Callable[[Sequence[Row]], Figures]:
             figures[name] = summed(gap)
             figures[f"{name}_lower"] = summed(gap - half)
             figures[f"{name}_upper"] = summed(gap + half)
+            realised = math.sqrt(squares.sum() / compared.sum())
+            estimated = math.sqrt((compared * squared).sum() / compared.sum())
+            figures["realised_minus_estimated_rmse"] = about(
+                realised - estimated,
+                largest=max(realised, estimated),
+                count=len(rows),
+            )
         return figures
 
     return estimate

@@ -28,6 +28,7 @@ RATES = (
     "positive_predictive_value",
 )
 FIGURES = (*RATES, "mae")
+STATUSES = ("not_computable", "ok", "warning", "critical")
 PARTS = ("", "_difference", "_difference_lower", "_difference_upper", "_ratio")
 
 
@@ -115,12 +116,13 @@ def _compared(
     end = window[1] + GRAINS[grain]  # type: ignore[operator]
     found: dict[tuple[object, ...], Figures] = {}
     shown: dict[str, list[float]] = defaultdict(list)
+    severities: list[int] = []
     for group in sorted(set(table["group"])):
         own, rest = table[table["group"] == group], table[table["group"] != group]
         figures: Figures = {
             "window_end": end,
             "prediction_count": len(own),
-            "labelled_count": _labelled(own),
+            **_labelled(own),
             "group_count": None,
             **dict.fromkeys(name + part for name in FIGURES for part in PARTS),
         }
@@ -136,18 +138,20 @@ def _compared(
             if right is not None:
                 figures |= _difference(name, left, right)
         figures["equalised_odds_difference"] = _odds(figures)
-        if all(figures[f"{name}_difference"] is None for name in FIGURES[1:]):
+        severity = _severity(figures)
+        severities.append(severity)
+        figures["status"] = STATUSES[severity]
+        if severity == 0:
             figures["reason"] = (
                 f"{figures['labelled_count']} labelled of {len(own)} predictions: "
                 "no figure of the group and the rest rests on the minimum of "
                 f"{monitor.minimum_sample}"
             )
-            figures["status"] = "not_computable"
         found[*model, group, *window, "the rest", label] = figures
     summary: Figures = {
         "window_end": end,
         "prediction_count": len(table),
-        "labelled_count": _labelled(table),
+        **_labelled(table),
         "group_count": max((len(values) for values in shown.values()), default=0),
         **dict.fromkeys(name + part for name in FIGURES for part in PARTS),
     }
@@ -159,12 +163,44 @@ def _compared(
             summary[f"{name}_ratio"] = (
                 min(values) / max(values) if max(values) else None
             )
+    summary["status"] = STATUSES[max(severities)]
+    summary["equalised_odds_difference"] = _odds(summary)
     found[*model, "all", *window, "each other", label] = summary
     return found
 
 
-def _labelled(table: pd.DataFrame) -> int:
-    return int(table["positive"].notna().sum()) if "positive" in table else len(table)
+def _severity(figures: Figures) -> int:
+    """Whether an interval lies wholly beyond the limits; 0 where nothing is known."""
+
+    def end(name: str, figure: str) -> float | None:
+        known = figures[f"{figure}_difference_{name}"]
+        return None if known is None else float(known.lower + known.upper) / 2
+
+    for severity, limit, share in ((3, 0.2, 0.5), (2, 0.1, 0.25)):
+        for rate in RATES:
+            lower, upper = end("lower", rate), end("upper", rate)
+            if (lower or 0) > limit or (upper or 0) < -limit:
+                return severity
+        lower, ratio = end("lower", "mae"), figures["mae_ratio"]
+        if lower is not None and ratio and lower > share * figures["mae"] / ratio:
+            return severity
+    known = [figures[f"{name}_difference"] for name in FIGURES[1:]]
+    return 0 if all(difference is None for difference in known) else 1
+
+
+def _labelled(table: pd.DataFrame) -> Figures:
+    if "positive" not in table:
+        return {
+            "labelled_count": len(table),
+            "positive_count": None,
+            "labelled_selected_count": None,
+        }
+    known = table[table["positive"].notna()]
+    return {
+        "labelled_count": len(known),
+        "positive_count": int(known["positive"].sum()),
+        "labelled_selected_count": int(known["selected"].sum()),
+    }
 
 
 def _sample(table: pd.DataFrame, name: str, least: int) -> pd.Series | None:

@@ -4,6 +4,7 @@ import math
 import warnings
 from collections import Counter
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from functools import cache
 
 import numpy as np
@@ -48,7 +49,9 @@ def model_performance(monitor: Monitor) -> dict[tuple[object, ...], Figures]:
             for row, belongs in zip(monitor.baseline, segments, strict=True)
             if row.version == version and segment in belongs
         ]
-        return quality(monitor, rows)
+        figures = quality(monitor, rows)
+        # What has no row has no sum.
+        return figures if rows else figures | {"outcome_count": None}
 
     for key, rows in by_window.items():
         delays = np.array(
@@ -69,22 +72,48 @@ def model_performance(monitor: Monitor) -> dict[tuple[object, ...], Figures]:
             exact = quantile(np.maximum(delays, 0), share)
             figures[f"label_delay_{name}_seconds"] = within_one_percent(exact)
         baseline = of_baseline(monitor.baseline_version(key[1]), (key[2], key[3]))
+        own = quality(monitor, rows)
         found[key] = {
             **figures,
-            **quality(monitor, rows),
+            **own,
             **estimates(rows),
+            "is_final": key[5] + GRAINS[key[4]] + monitor.labels_expected_within
+            <= datetime.now(UTC),
+            **_judged(own, baseline, monitor.minimum_sample),
             **{
                 f"baseline_{name}": value
                 for name, value in baseline.items()
-                if not name.endswith(("_lower", "_upper"))
+                if not name.endswith(("_lower", "_upper")) and name not in _BASES
             },
         }
     return found
 
 
+def _judged(own: Figures, baseline: Figures, least: int) -> Figures:
+    """The status, by intervals that are wholly worse than the baseline."""
+    if own["outcome_count"] < least or (baseline["outcome_count"] or 0) < least:
+        return {"status": "not_computable"}
+    for status, loss, ratio in (("critical", 0.1, 1.5), ("warning", 0.03, 1.2)):
+        for figure in ("accuracy", "roc_auc"):
+            upper, known = own[f"{figure}_upper"], baseline[figure]
+            if upper is not None and known is not None and upper < known - loss:
+                return {"status": status}
+        lower = own["mae_lower"]
+        if isinstance(lower, Between):
+            lower = (lower.lower + lower.upper) / 2
+        known = baseline["mae"]
+        if lower is not None and known is not None and lower > ratio * known:
+            return {"status": status}
+    return {"status": "ok", "reason": None}
+
+
 def quality(monitor: Monitor, rows: Sequence[Row]) -> Figures:
     """How good the predictions of some rows were; None where that is not defined."""
-    figures: Figures = dict.fromkeys(_CLASSIFICATION + _SCORES + _REGRESSION)
+    figures: Figures = {
+        **dict.fromkeys(_CLASSIFICATION + _SCORES + _REGRESSION + _BASES),
+        "outcome_count": 0,
+        "scored_outcome_count": 0,
+    }
     with warnings.catch_warnings():
         # They tell of undefined figures, which are what is tested here.
         warnings.simplefilter("ignore")
@@ -92,11 +121,11 @@ def quality(monitor: Monitor, rows: Sequence[Row]) -> Figures:
             figures |= _regression(rows)
         else:
             figures |= _classification(rows, monitor.positive_class)
-            figures["expected_calibration_error"] = _calibration_error(
-                scored_labels(monitor, rows)
-            )
-        if monitor.task == "binary":
-            figures |= _scores(scored_labels(monitor, rows))
+            scored = scored_labels(monitor, rows)
+            figures["scored_outcome_count"] = len(scored[0])
+            figures["expected_calibration_error"] = _calibration_error(scored)
+            if monitor.task == "binary":
+                figures |= _scores(scored)
     return {
         name: None if isinstance(value, float) and math.isnan(value) else value
         for name, value in figures.items()
@@ -112,6 +141,11 @@ _CLASSIFICATION = (
     *("balanced_accuracy", "specificity", "f1_macro", "expected_calibration_error"),
 )
 _SCORES = (*_with_ends("roc_auc"), "average_precision", "log_loss", "brier_score")
+# The samples that figures rest on; outcome_count is told of the baseline, too.
+_BASES = (
+    *("positive_count", "predicted_positive_count"),
+    *("scored_outcome_count", "nonzero_outcome_count"),
+)
 _REGRESSION = (*_with_ends("mae", "rmse", "mean_error"), "mape", "r2")
 
 
@@ -148,6 +182,7 @@ def _classification(rows: Sequence[Row], positive: str | None) -> Figures:
     correct = sum(left == right for left, right in pairs)
     lower, upper = wilson(correct, len(pairs))
     figures: Figures = {
+        "outcome_count": len(pairs),
         "accuracy": metrics.accuracy_score(actual, predicted),
         "accuracy_lower": lower,
         "accuracy_upper": upper,
@@ -170,6 +205,8 @@ def _classification(rows: Sequence[Row], positive: str | None) -> Figures:
         figures[f"{name}_lower"], figures[f"{name}_upper"] = ends
     return {
         **figures,
+        "positive_count": sum(is_positive),
+        "predicted_positive_count": sum(is_predicted),
         "precision": metrics.precision_score(is_positive, is_predicted, **undefined),
         "recall": metrics.recall_score(is_positive, is_predicted, **undefined),
         "specificity": metrics.recall_score(
@@ -295,6 +332,8 @@ def _regression(rows: Sequence[Row]) -> Figures:
 
     nonzero = actual != 0
     return {
+        "outcome_count": len(errors),
+        "nonzero_outcome_count": int(nonzero.sum()),
         "mae": metrics.mean_absolute_error(actual, predicted),
         "mae_lower": summed(mae_lower),
         "mae_upper": mae_upper,

@@ -6,7 +6,7 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -82,6 +82,7 @@ class Monitor:
     latency_target_ms: float
     latency_target_share: float
     minimum_sample: int
+    labels_expected_within: timedelta
     served: Sequence[Row]
     baseline: Sequence[Row]
 
@@ -118,8 +119,9 @@ class Monitor:
 
 
 def read_monitor(settings: ConnectionSettings, block: Mapping[str, Any]) -> Monitor:
-    """Read the raw rows of a monitor; its baseline is a relation, or the first days."""
-    name = block["name"]
+    """Read the raw rows of a monitor, and find those of its baseline."""
+    # The example's models are named after what the log calls them.
+    name = block["predictions"].removeprefix("stg_flights__")
     with (
         warehouse.connect(settings) as connection,
         connection.cursor(row_factory=dict_row) as cursor,
@@ -161,8 +163,18 @@ def read_monitor(settings: ConnectionSettings, block: Mapping[str, Any]) -> Moni
         days = int(block["baseline"]["first"].split()[0])
         end = start.replace(microsecond=0) + timedelta(hours=24 * days)
         known = [row for row in served if row.at < end]
+    if "from" in block["baseline"]:
+        start, end = (
+            datetime.fromisoformat(block["baseline"][key]).replace(tzinfo=UTC)
+            for key in ("from", "to")
+        )
+        known = [row for row in served if start <= row.at < end]
+    if block["baseline"].get("versions") == "shared":
+        known = [replace(row, version="(shared)") for row in known]
+    expected_within = block.get("labels", {}).get("expected_within", "7 days")
+    assert expected_within.endswith("days")
     return Monitor(
-        name=name,
+        name=block["name"],
         task=block["task"],
         positive_class=block.get("positive_class"),
         features=block["features"],
@@ -175,6 +187,7 @@ def read_monitor(settings: ConnectionSettings, block: Mapping[str, Any]) -> Moni
         latency_target_ms=block.get("slo", {}).get("latency_ms", 500),
         latency_target_share=block.get("slo", {}).get("latency_target", 0.99),
         minimum_sample=block.get("minimum_sample", 50),
+        labels_expected_within=timedelta(days=int(expected_within.split()[0])),
         served=served,
         baseline=known,
     )

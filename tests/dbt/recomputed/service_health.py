@@ -50,6 +50,7 @@ def service_health(monitor: Monitor) -> dict[tuple[object, ...], Figures]:
             "request_count": 0,
             "error_count": 0,
             "latency_count": 0,
+            "rated_count": 0,
             "requests_per_second": 0.0,
             "error_rate": None,
             "apdex": None,
@@ -80,7 +81,7 @@ def _of_requests(monitor: Monitor, rows: Sequence[Row], length: timedelta) -> Fi
         "availability": (len(rows) - errors) / len(rows),
         "requests_per_second": len(rows) / length.total_seconds(),
         "latency_mean_ms": latencies.mean() if len(latencies) else None,
-        "apdex": _apdex(rows, monitor.latency_target_ms),
+        **_apdex(rows, monitor.latency_target_ms),
         "slow_rate": slow_rate,
         "burn_rate_availability": errors
         / len(rows)
@@ -95,7 +96,7 @@ def _of_requests(monitor: Monitor, rows: Sequence[Row], length: timedelta) -> Fi
     return figures
 
 
-def _apdex(rows: Sequence[Row], target: float) -> float | None:
+def _apdex(rows: Sequence[Row], target: float) -> Figures:
     """A sample's points: 1, 1/2 or 0."""
     points = []
     for row in rows:
@@ -104,7 +105,10 @@ def _apdex(rows: Sequence[Row], target: float) -> float | None:
             points.append(0.0)
         elif len(latency):
             points.append(1.0 - np.digitize(latency[0], (target, 4 * target), True) / 2)
-    return float(np.mean(points)) if points else None
+    return {
+        "rated_count": len(points),
+        "apdex": float(np.mean(points)) if points else None,
+    }
 
 
 def _first_and_newest(

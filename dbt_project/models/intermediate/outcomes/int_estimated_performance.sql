@@ -60,6 +60,7 @@ calibration as (
     'labelled_predicted_positive_count',
     'labelled_predicted_negative_count',
     'correct_count',
+    'hit_count',
 ] %}
 score_parts as (
 
@@ -180,6 +181,8 @@ expected_confusion as (
             labelled_predicted_positive_count + labelled_predicted_negative_count
         ) as labelled_count,
         sum(correct_count) as correct_count,
+        sum(hit_count) as hit_count,
+        sum(labelled_predicted_positive_count * probability) as expected_hit_count,
         sum(
             labelled_predicted_positive_count * probability
             + labelled_predicted_negative_count * (1 - probability)
@@ -284,6 +287,20 @@ classification as (
             expected_confusion.labelled_outcome_variance
             + calibration_variances.labelled_variance
         ) / nullif(expected_confusion.labelled_count, 0) as accuracy_gap_margin,
+        -- F1 is 2 hits by twice the hits and all misses and false alarms, which are the
+        -- labelled rows that are not correct.
+        2 * expected_confusion.hit_count / nullif(
+            2 * expected_confusion.hit_count
+            + expected_confusion.labelled_count
+            - expected_confusion.correct_count,
+            0
+        )
+        - 2 * expected_confusion.expected_hit_count / nullif(
+            2 * expected_confusion.expected_hit_count
+            + expected_confusion.labelled_count
+            - expected_confusion.expected_correct_count,
+            0
+        ) as f1_gap,
         rankings.all_roc_auc as roc_auc,
         rankings.real_roc_auc - rankings.labelled_roc_auc as roc_auc_gap
 
@@ -387,6 +404,7 @@ loss_parts as (
         'prediction_count',
         'labelled_count',
         'absolute_error_sum',
+        'squared_error_sum',
     ]) }}
 
 ),
@@ -400,7 +418,12 @@ losses as (
         coalesce(baseline_versions.model_version, monitors.reference_version)
             as baseline_version,
         loss_parts.loss_bin,
-        {%- for sum in ['prediction_count', 'labelled_count', 'absolute_error_sum'] %}
+        {%- for sum in [
+            'prediction_count',
+            'labelled_count',
+            'absolute_error_sum',
+            'squared_error_sum',
+        ] %}
         sum(loss_parts.{{ sum }})::double precision
             as {{ sum }}{{ ',' if not loop.last }}
         {%- endfor %}
@@ -442,6 +465,13 @@ regression as (
             sum(losses.absolute_error_sum)
             - sum(losses.labelled_count * expected_losses.absolute_error)
         ) / nullif(sum(losses.labelled_count), 0) as mae_gap,
+        sqrt(
+            sum(losses.squared_error_sum) / nullif(sum(losses.labelled_count), 0)
+        )
+        - sqrt(
+            sum(losses.labelled_count * expected_losses.squared_error)
+            / nullif(sum(losses.labelled_count), 0)
+        ) as rmse_gap,
         -- The errors vary, and so do the means of the baseline.
         {%- for count, margin in {
             'prediction_count': 'mae_margin',
@@ -508,10 +538,12 @@ estimates as (
         accuracy_gap as realised_minus_estimated_accuracy,
         accuracy_gap - accuracy_gap_margin as realised_minus_estimated_accuracy_lower,
         accuracy_gap + accuracy_gap_margin as realised_minus_estimated_accuracy_upper,
+        case when task = 'binary' then f1_gap end as realised_minus_estimated_f1,
         roc_auc_gap as realised_minus_estimated_roc_auc,
         null::double precision as realised_minus_estimated_mae,
         null::double precision as realised_minus_estimated_mae_lower,
-        null::double precision as realised_minus_estimated_mae_upper
+        null::double precision as realised_minus_estimated_mae_upper,
+        null::double precision as realised_minus_estimated_rmse
 
     from classification
 
@@ -541,10 +573,12 @@ estimates as (
         null as realised_minus_estimated_accuracy,
         null as realised_minus_estimated_accuracy_lower,
         null as realised_minus_estimated_accuracy_upper,
+        null as realised_minus_estimated_f1,
         null as realised_minus_estimated_roc_auc,
         mae_gap as realised_minus_estimated_mae,
         mae_gap - mae_gap_margin as realised_minus_estimated_mae_lower,
-        mae_gap + mae_gap_margin as realised_minus_estimated_mae_upper
+        mae_gap + mae_gap_margin as realised_minus_estimated_mae_upper,
+        rmse_gap as realised_minus_estimated_rmse
 
     from regression
 

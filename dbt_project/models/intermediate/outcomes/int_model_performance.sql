@@ -146,6 +146,7 @@ classification as (
         {%- endfor %}
         sum(class_rates.support) as outcome_count,
         sum(class_rates.correct_count) as correct_count,
+        min(positive_classes.positive_class) as positive_class,
         avg(class_rates.recall) as balanced_accuracy,
         avg(class_rates.f1) as f1_macro,
         {%- for figure in ['precision', 'recall', 'f1'] %}
@@ -230,6 +231,7 @@ calibration as (
 
     select
         {{ window_keys | join(',\n        ') }},
+        sum(labelled_count) as labelled_count,
         sum(distance) / nullif(sum(labelled_count), 0) as expected_calibration_error
 
     from score_bins
@@ -404,6 +406,16 @@ metrics as (
         coalesce(
             classification.outcome_count, regression.outcome_count, 0
         )::bigint as outcome_count,
+        {%- for count in ['support', 'predicted_count'] %}
+        case
+            when classification.positive_class is not null
+                then coalesce(classification.positive_{{ count }}, 0)
+        end::bigint as {{ {
+            'support': 'positive_count', 'predicted_count': 'predicted_positive_count',
+        }[count] }},
+        {%- endfor %}
+        coalesce(calibration.labelled_count, 0)::bigint as scored_outcome_count,
+        regression.percentage_count::bigint as nonzero_outcome_count,
         coalesce(classification.correct_count, 0)::double precision
         / classification.outcome_count::double precision as accuracy,
         {{ wilson_lower(
@@ -552,6 +564,10 @@ beside_baseline as (
         metrics.label_delay_p50_seconds,
         metrics.label_delay_p95_seconds,
         metrics.outcome_count,
+        metrics.positive_count,
+        metrics.predicted_positive_count,
+        metrics.scored_outcome_count,
+        metrics.nonzero_outcome_count,
         baseline_metrics.outcome_count as baseline_outcome_count,
         {%- for figure, has_interval in figures.items() %}
         metrics.{{ figure }},

@@ -92,6 +92,7 @@ case
             where not predicts_positive and is_positive is not null
         ) as labelled_predicted_negative_count,
         count(*) filter (where predicts_positive = is_positive) as correct_count,
+        count(*) filter (where predicts_positive and is_positive) as hit_count,
         coalesce(
             sum(
                 {{ squared('miss') | indent(16) }}
@@ -137,6 +138,7 @@ score_buckets as (
         'labelled_predicted_positive_count': 'bigint',
         'labelled_predicted_negative_count': 'bigint',
         'correct_count': 'bigint',
+        'hit_count': 'bigint',
         'squared_miss_sum': 'double precision',
         'log_loss_sum': 'double precision',
     }) }}

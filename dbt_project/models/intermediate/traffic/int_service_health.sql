@@ -167,6 +167,7 @@ judged as (
         error_count,
         latency_count,
         slow_count,
+        rated_count,
         traffic_share,
         error_rate,
         1 - error_rate as availability,
