@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from orchestration.errors import DriftlineError
-from orchestration.evaluation.drift import MINIMUM_SAMPLE_COUNT, Column, Kind
+from orchestration.evaluation.results import MINIMUM_SAMPLE_COUNT, Column, Kind
 
 _IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _DAYS = re.compile(r"(\d{1,4}) days?")

@@ -11,7 +11,7 @@ import pandas as pd
 import psycopg
 from psycopg import sql
 
-from orchestration.evaluation.drift import Column
+from orchestration.evaluation.results import Column
 from orchestration.monitors import Relation
 
 SAMPLE_LIMIT = 50_000

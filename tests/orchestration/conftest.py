@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from orchestration import warehouse
-from orchestration.evaluation.drift import Column
+from orchestration.evaluation.results import Column
 from orchestration.monitors import BaselineSource, Monitor, Relation
 from orchestration.warehouse import ConnectionSettings
 
