@@ -14,13 +14,9 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from orchestration import warehouse
 from orchestration.errors import WarehouseError
-from orchestration.evaluation.drift import (
-    Baseline,
-    DriftResult,
-    described,
-    evaluate_drift,
-    not_computable,
-)
+from orchestration.evaluation.drift import Baseline, evaluate_drift, not_computable
+from orchestration.evaluation.methods import DATASET_METHOD
+from orchestration.evaluation.results import DriftResult, described
 from orchestration.monitors import BaselineSource, Monitor
 from orchestration.sampling import SAMPLE_LIMIT, read_sample
 from orchestration.warehouse import ConnectionSettings

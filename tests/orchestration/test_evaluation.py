@@ -17,11 +17,11 @@ from orchestration.evaluation import drift
 from orchestration.evaluation.drift import (
     DATASET_COLUMN,
     Baseline,
-    Column,
-    DriftResult,
     evaluate_drift,
     not_computable,
 )
+from orchestration.evaluation.multivariate import ALL_FEATURES
+from orchestration.evaluation.results import Column, DriftResult
 
 NUMBER = Column(name="number", role="feature", kind="numerical")
 TEXT = Column(name="text", role="feature", kind="categorical")
@@ -196,7 +196,7 @@ def test_every_result_is_the_one_of_evidentlys_own_report(
         for metric in metrics
         if "DriftedColumnsCount" in metric["config"]["type"]
     )
-    assert theirs.keys() == ours.keys() - {DATASET_COLUMN}
+    assert theirs.keys() == ours.keys() - {DATASET_COLUMN, ALL_FEATURES}
     for name, metric in theirs.items():
         figure = ours[name].p_value if ours[name].score is None else ours[name].score
         assert figure == pytest.approx(float(metric["value"]), rel=1e-12), name
@@ -368,6 +368,12 @@ def test_a_dataset_without_a_computable_column_is_not_computable() -> None:
 def test_a_window_that_failed_has_a_result_for_every_column() -> None:
     results = not_computable([NUMBER, TEXT], reason="no such table")
 
-    assert [result.column_name for result in results] == ["number", "text", "(dataset)"]
+    assert [(result.column_name, result.method) for result in results] == [
+        ("number", "default"),
+        ("text", "default"),
+        ("(all features)", "domain_classifier"),
+        ("(all features)", "pca_reconstruction"),
+        ("(dataset)", "drifted_share"),
+    ]
     assert {result.status for result in results} == {"not_computable"}
     assert {result.reason for result in results} == {"no such table"}

@@ -73,7 +73,7 @@ def test_a_baseline_can_be_a_stretch_of_the_predictions() -> None:
         ({"predictions": "typo"}, "key predictions: 'typo' is no model"),
         ({"features": {}}, "key features: list at least one"),
         ({"features": {'a"b': "numerical"}}, "'a\"b' is no identifier"),
-        ({"features": {"tail": "text"}}, "key features.tail: 'text' is neither"),
+        ({"features": {"tail": "blob"}}, "key features.tail: 'blob' is no kind; use"),
         ({"baseline": None}, "key baseline: give"),
         ({"baseline": {"first": "a while"}}, "key baseline: give"),
         ({"baseline": {"relation": "typo"}}, "key baseline.relation: 'typo'"),

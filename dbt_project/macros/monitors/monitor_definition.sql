@@ -6,7 +6,9 @@
 {% macro monitor_definition(monitor) %}
     {% set statistics_version = 3 %}
     {% set decisive = {'statistics_version': statistics_version} %}
-    {% set indecisive = ['owner', 'labels', 'freshness', 'columns', 'actual'] %}
+    {% set indecisive = [
+        'owner', 'labels', 'freshness', 'evidently', 'columns', 'actual',
+    ] %}
     {% for key, value in monitor.items() if key not in indecisive %}
         {% do decisive.update({key: value}) %}
     {% endfor %}
