@@ -12,6 +12,7 @@ from typing import Any
 
 from orchestration.errors import DriftlineError
 from orchestration.evaluation.methods import (
+    DEFAULT_SETTINGS,
     DRIFTED_SHARE_THRESHOLD,
     METHODS,
     MULTIVARIATE,
@@ -67,7 +68,7 @@ class Monitor:
     minimum_sample_count: int
     owner: str | None
     positive_class: str | None = None
-    evidently: EvidentlySettings = EvidentlySettings()
+    evidently: EvidentlySettings = DEFAULT_SETTINGS
 
 
 def parse_monitors(
@@ -218,9 +219,7 @@ def _mapping(name: str, key: str, value: object) -> Mapping[str, Any]:
     return value
 
 
-def _only(
-    name: str, key: str, value: Mapping[str, Any], known: Sequence[str]
-) -> None:
+def _only(name: str, key: str, value: Mapping[str, Any], known: Sequence[str]) -> None:
     for each in value:
         if each not in known:
             raise MonitorError(
@@ -248,9 +247,7 @@ def _threshold(name: str, key: str, value: object) -> float | None:
 
 
 def _is_positive(value: object) -> bool:
-    return (
-        isinstance(value, int | float) and not isinstance(value, bool) and value > 0
-    )
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
 
 
 def _baseline(

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
-from orchestration.cli import init, pipeline, server, ui
+from orchestration.cli import init, pipeline, reports, server, ui
 from orchestration.errors import DriftlineError
 
 
@@ -42,5 +42,5 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 
-for _module in (server, init, pipeline, ui):
+for _module in (server, init, pipeline, reports, ui):
     _module.register(app)

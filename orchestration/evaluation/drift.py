@@ -45,6 +45,9 @@ from orchestration.evaluation.values import Values, thinned, usable_values
 
 DATASET_COLUMN = "(dataset)"
 
+# Kinds of columns whose values can be long, and are read apart, on fewer rows.
+LONG_KINDS = ("text", "embedding")
+
 # Evidently puts at least this below the distance as the baseline's standard deviation.
 _SMALLEST_NORM = 0.001
 
@@ -61,13 +64,16 @@ class Baseline:
         columns: Sequence[Column],
         *,
         settings: EvidentlySettings = DEFAULT_SETTINGS,
+        long_frame: pd.DataFrame | None = None,
     ) -> None:
         """Take the ``columns`` of ``frame``, and what a monitor chose for them.
 
-        A column that the frame lacks, or that is not of its kind, fails when it is
-        evaluated, and alone. The frame is kept for reports.
+        Texts and embeddings are taken from ``long_frame`` if it is given. A column that
+        the frame lacks, or that is not of its kind, fails when it is evaluated, and
+        alone. The frames are kept for reports.
         """
         self.frame = frame
+        self.long_frame = frame if long_frame is None else long_frame
         self.columns = tuple(columns)
         self.settings = settings
         self.row_count = len(frame)
@@ -81,7 +87,9 @@ class Baseline:
             if chosen is not None:
                 self._usual_methods[column.name] = chosen
             try:
-                values = usable_values(frame, column)
+                values = usable_values(
+                    self.long_frame if column.kind in LONG_KINDS else frame, column
+                )
                 self._values[column.name] = values
                 if chosen is None:
                     self._usual_methods[column.name] = _usual_method(values, column)
@@ -126,19 +134,25 @@ def evaluate_drift(
     baseline: Baseline,
     *,
     minimum_sample_count: int = MINIMUM_SAMPLE_COUNT,
+    long_frame: pd.DataFrame | None = None,
 ) -> list[DriftResult]:
     """One result for each of the baseline's columns, and those of all together.
 
-    ``current`` has one row per prediction of the window. Nulls, NaN, infinities,
-    numbers beyond ±1e100 and vectors of another dimension are missing: they are left
-    out and counted in ``reason``. A column with fewer than ``minimum_sample_count``
+    ``current`` has one row per prediction of the window, and ``long_frame``, if it is
+    given, the texts and embeddings of fewer. Nulls, NaN, infinities, numbers beyond
+    ±1e100 and vectors of another dimension are missing: they are left out and counted
+    in ``reason``. A column with fewer than ``minimum_sample_count``
     usable values on either side can't be computed, nor one with the same single value
     on both sides. After the columns come the descriptors of texts, the multivariate
     methods of the settings, and the dataset.
     """
+    long = current if long_frame is None else long_frame
     columns = [
         _column_drift(
-            current, baseline, column, minimum_sample_count=minimum_sample_count
+            long if column.kind in LONG_KINDS else current,
+            baseline,
+            column,
+            minimum_sample_count=minimum_sample_count,
         )
         for column in baseline.columns
     ]
@@ -146,7 +160,7 @@ def evaluate_drift(
         result
         for column in baseline.columns
         for result in _descriptor_drift(
-            current, baseline, column, minimum_sample_count=minimum_sample_count
+            long, baseline, column, minimum_sample_count=minimum_sample_count
         )
     ]
     together = [
@@ -511,7 +525,7 @@ def _default_test(
     baseline: "pd.Series[Any]", current: "pd.Series[Any]", kind: str
 ) -> Any:
     """Evidently's choice. Importing it takes 3 s, so nobody pays who does not test."""
-    from evidently.legacy.calculations.stattests import (  # type: ignore[import-untyped]
+    from evidently.legacy.calculations.stattests import (
         get_stattest,
     )
 
@@ -525,6 +539,6 @@ def _chosen_test(test: str, kind: str) -> Any:
 
 
 def _evidently_kind(kind: str) -> Any:
-    from evidently.legacy.core import ColumnType  # type: ignore[import-untyped]
+    from evidently.legacy.core import ColumnType
 
     return ColumnType.Numerical if kind == "numerical" else ColumnType.Categorical

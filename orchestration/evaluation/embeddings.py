@@ -47,7 +47,7 @@ def tested_embeddings(
 
 
 def _method(test: str, threshold: float) -> Any:
-    from evidently.legacy.metrics.data_drift import (  # type: ignore[import-untyped]
+    from evidently.legacy.metrics.data_drift import (
         embedding_drift_methods as methods,
     )
 

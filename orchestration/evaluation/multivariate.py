@@ -142,7 +142,7 @@ class Features:
     def _errors(self, sizes: Matrix) -> Matrix:
         centred = self._standardised(sizes) - self._centre
         rebuilt = centred @ self._directions.T @ self._directions
-        return np.sqrt(((centred - rebuilt) ** 2).sum(axis=1))
+        return np.asarray(np.sqrt(((centred - rebuilt) ** 2).sum(axis=1)))
 
     def _standardised(self, sizes: Matrix) -> Matrix:
         """In standard deviations, at most ten; what is missing is at the mean."""

@@ -39,7 +39,7 @@ def tested_texts(
     ``text_classifier_percentile`` above that percentile (0 to 1) of classifiers that
     guess, of which the result's threshold is the area.
     """
-    from evidently.legacy.utils.data_drift_utils import (  # type: ignore[import-untyped]
+    from evidently.legacy.utils.data_drift_utils import (
         roc_auc_domain_classifier,
         roc_auc_random_classifier_percentile,
     )
@@ -146,8 +146,8 @@ def _words(text: str) -> list[str]:
 
 def _sentiment() -> Callable[[str], float] | None:
     """VADER's compound score, which Evidently takes too, if its lexicon is here."""
-    import nltk  # type: ignore[import-untyped]
-    from nltk.sentiment.vader import (  # type: ignore[import-untyped]
+    import nltk
+    from nltk.sentiment.vader import (
         SentimentIntensityAnalyzer,
     )
 

@@ -17,8 +17,8 @@ LARGEST_MAGNITUDE = 1e100
 class Values:
     """The usable values of one column, and how many were left out.
 
-    ``usable`` is a series, or of embeddings a float32 matrix with one row each; ``note``
-    says what is odd about those that were left out, if it is no null.
+    ``usable`` is a series, or of embeddings a float32 matrix with one row each.
+    ``note`` says what is odd about those that were left out, if it is no null.
     """
 
     usable: Any

@@ -354,12 +354,12 @@ def test_the_methods_of_evidently_are_those_that_the_orchestration_knows(
     check: Callable[[object], object],
 ) -> None:
     message = sentence(check, [block(evidently={"thresholds": {"typo": 1}})])
-    assert message.endswith(f"use some of {', '.join([*METHODS, *MULTIVARIATE])}.")
+    assert f"use some of {', '.join([*METHODS, *MULTIVARIATE])}." in message
 
     for kind in KINDS:
         suited = [name for name, method in METHODS.items() if kind in method.kinds]
         message = sentence(check, [block(evidently={"methods": {kind: "typo"}})])
-        assert message.endswith(f"use one of {', '.join(suited)}.")
+        assert f"use one of {', '.join(suited)}." in message
 
 
 def test_rows_are_not_cut_by_texts(check: Callable[[object], object]) -> None:

@@ -149,7 +149,7 @@ class SmallWarehouse:
     def results(self, columns: str) -> list[tuple[object, ...]]:
         return self.execute(
             f"select {columns} from evidently.drift_results "
-            "order by monitor, window_start, column_name"
+            "order by monitor, window_start, column_name, method"
         )
 
 

@@ -148,8 +148,8 @@ def test_small_baseline_pairs_get_the_p_value_of_the_two_proportion_z_test(
 def test_every_result_is_the_one_of_evidentlys_own_report(
     generator: Generator, baseline_count: int
 ) -> None:
-    from evidently import DataDefinition, Dataset, Report  # type: ignore[import-untyped]
-    from evidently.presets import DataDriftPreset  # type: ignore[import-untyped]
+    from evidently import DataDefinition, Dataset, Report
+    from evidently.presets import DataDriftPreset
 
     def frame(count: int, shift: float) -> pd.DataFrame:
         numbers = generator.normal(shift, 1, count)

@@ -61,7 +61,7 @@ def by_method(
 
 
 def test_the_methods_are_evidentlys_with_its_thresholds() -> None:
-    from evidently.legacy.calculations.stattests import (  # type: ignore[import-untyped]
+    from evidently.legacy.calculations.stattests import (
         registry,
     )
 
@@ -244,4 +244,3 @@ def test_golden_results_for_known_shifts() -> None:
         for name, result in found.items()
     }
     assert figures == pytest.approx(GOLDEN, rel=1e-6)
-

@@ -23,8 +23,10 @@ COLUMNS = [
 ]
 
 
-def frame(generator: Generator, count: int, *, correlation: float = 0.9) -> pd.DataFrame:
-    covariance = [[1, correlation, 0], [correlation, 1, 0], [0, 0, 1]]
+def frame(
+    generator: Generator, count: int, *, correlation: float = 0.9
+) -> pd.DataFrame:
+    covariance = np.array([[1, correlation, 0], [correlation, 1, 0], [0, 0, 1]])
     numbers = generator.multivariate_normal(np.zeros(3), covariance, count)
     return pd.DataFrame(
         {
@@ -126,6 +128,7 @@ def test_the_classifiers_null_distribution_is_that_of_mann_and_whitney(
         "domain_classifier", frame(generator, 600), threshold=0.55
     )
 
+    assert tested.score is not None
     n, m = 300, 1000
     error = np.sqrt((n + m + 1) / (12 * n * m))
     assert (tested.sample_count, tested.baseline_sample_count) == (600, 2000)
