@@ -44,7 +44,7 @@ def read_baseline(
     """The sample of that key with these columns, or None if there is none, or torn."""
     path = _path(directory, key)
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             frame = pd.DataFrame(
                 {column.name: _unpacked(arrays, column) for column in columns}
             )

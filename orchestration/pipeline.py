@@ -58,8 +58,9 @@ def run_monitor(
     """dbt up to the window ledger, Evidently on the stale days, dbt after it.
 
     ``variables`` are dbt's, as on its command line. Without ``reports`` there are none,
-    and without a directory for ``baselines`` they are read anew. ``progress`` is called at the start
-    of each step, and from several threads as its nodes and days are finished.
+    and without a directory for ``baselines`` they are read anew. ``progress`` is called
+    at the start of each step, and from several threads as its nodes and days are
+    finished.
 
     Raises ``DbtError`` if a model or a test fails, ``WarehouseError`` if the warehouse
     can't be reached. A monitor that Evidently can't read is no error: see its outcomes.
