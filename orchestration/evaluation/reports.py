@@ -16,11 +16,18 @@ import pandas as pd
 
 from orchestration.evaluation.drift import Baseline
 from orchestration.evaluation.methods import METHODS
-from orchestration.evaluation.results import FAILURES, DriftResult, described
+from orchestration.evaluation.results import (
+    FAILURES,
+    Column,
+    DriftResult,
+    described,
+)
 from orchestration.evaluation.values import thinned, usable_values
 
-# Rows of each side that are plotted at most.
+# Rows of each side that are plotted at most, and categories of a column: Evidently
+# takes seconds for thousands of them.
 PLOTTED_LIMIT = 5000
+PLOTTED_CATEGORIES = 100
 
 STYLE = """
 :root { --ink: #1b1f24; --soft: #5c6670; --line: #e2e6ea; --ground: #f6f7f9;
@@ -116,6 +123,11 @@ def day_report(
         except FAILURES as error:
             reason = str(error) if isinstance(error, _NotPlotted) else described(error)
             omissions.append(f"No plots of {name}: {reason}.")
+    wide = [each.name for each in baseline.columns if _is_wide(current, baseline, each)]
+    if wide:
+        omissions.append(
+            f"No plots of {', '.join(wide)}: more than {PLOTTED_CATEGORIES} categories."
+        )
     heading = _heading(
         results,
         monitor=monitor,
@@ -150,15 +162,8 @@ def _drift_snapshot(
     )
     from evidently.presets import DataDriftPreset
 
-    # One column that can't be computed would cost the whole report.
-    by_name = {
-        each.column_name: each for each in results if each.is_drifted is not None
-    }
-    columns = [
-        column
-        for column in baseline.columns
-        if column.name in by_name and column.kind != "embedding"
-    ]
+    by_name = {each.column_name: each for each in results}
+    columns = _plotted(current, baseline, results)
     if not columns:
         raise _NotPlotted("no column could be computed")
     names = {
@@ -208,6 +213,34 @@ def _drift_snapshot(
     return report.run(
         dataset(current, long_frame), dataset(baseline.frame, baseline.long_frame)
     )
+
+
+def _plotted(
+    current: pd.DataFrame, baseline: Baseline, results: Sequence[DriftResult]
+) -> list[Column]:
+    """The columns that Evidently plots.
+
+    One that can't be computed would cost the whole report; embeddings have no plot.
+    """
+    computed = {each.column_name for each in results if each.is_drifted is not None}
+    return [
+        column
+        for column in baseline.columns
+        if column.name in computed
+        and column.kind != "embedding"
+        and not _is_wide(current, baseline, column)
+    ]
+
+
+def _is_wide(current: pd.DataFrame, baseline: Baseline, column: Column) -> bool:
+    """Whether it has too many categories to be plotted."""
+    frames = [
+        frame for frame in (current, baseline.frame) if column.name in frame.columns
+    ]
+    if column.kind != "categorical" or not frames:
+        return False
+    categories = pd.concat([frame[column.name] for frame in frames])
+    return int(categories.nunique()) > PLOTTED_CATEGORIES
 
 
 def _performance_snapshot(

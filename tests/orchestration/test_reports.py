@@ -152,6 +152,18 @@ def test_the_plots_are_of_the_methods_that_were_chosen() -> None:
     assert (config["method"], config["threshold"]) == ("psi", 0.3)
 
 
+def test_a_column_of_very_many_categories_is_not_plotted() -> None:
+    generator = np.random.default_rng(0)
+    current = frame(generator, 300, labels=["true", "false", None])
+    reference = frame(generator, 1500, labels=["true", "false", None])
+    current["carrier"] = [f"carrier {number}" for number in range(300)]
+
+    report = page_of("binary", current, reference)
+
+    assert report.omissions == ("No plots of carrier: more than 100 categories.",)
+    assert [name for name, _ in report.snapshots] == ["drift", "performance"]
+
+
 def test_what_cannot_be_plotted_is_told_and_the_rest_is_there() -> None:
     generator = np.random.default_rng(0)
     current = frame(generator, 300, labels=["true", "false", None])

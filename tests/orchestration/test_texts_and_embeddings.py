@@ -82,8 +82,9 @@ def test_texts_are_judged_as_evidently_judges_them(
 
 
 def test_longer_texts_are_seen_by_their_length(generator: Generator) -> None:
+    words = [*USUAL, *LATER]
     results = evaluated(
-        texts(generator, 300, length=12), texts(generator, 1200), REVIEW
+        texts(generator, 300, words, length=12), texts(generator, 1200, words), REVIEW
     )
 
     length = results["review (length)"]
