@@ -74,23 +74,24 @@ def thinned(values: Any, limit: int | None) -> Any:
 
 
 def _vectors(values: "pd.Series[Any]", dimension: int | None) -> Values:
-    vectors = [vector for vector in values if vector is not None]
-    dimensions = Counter(len(vector) for vector in vectors if len(vector))
+    # The log's invalid arrays may be more than the vectors, and of one length.
+    vectors = [
+        vector
+        for vector in values
+        if vector is not None and len(vector) and bool(np.isfinite(vector).all())
+    ]
+    dimensions = Counter(len(vector) for vector in vectors)
     if dimension is None:
         # Of two that are as frequent, the smaller.
         dimension = min(dimensions, key=lambda d: (-dimensions[d], d), default=0)
     alike = [vector for vector in vectors if len(vector) == dimension]
-    matrix = (
-        np.stack(alike).astype(np.float32)
-        if alike
-        else np.empty((0, dimension), dtype=np.float32)
-    )
-    usable = matrix[np.isfinite(matrix).all(axis=1)]
     other_count = len(vectors) - len(alike)
     return Values(
-        usable=usable,
-        missing_count=len(values) - len(usable),
-        note=f"{other_count} vectors have other than {dimension} dimensions"
+        usable=np.stack(alike).astype(np.float32, copy=False)
+        if alike
+        else np.empty((0, dimension), dtype=np.float32),
+        missing_count=len(values) - len(alike),
+        note=f"{other_count} of other than {dimension} dimensions"
         if other_count
         else None,
     )

@@ -236,8 +236,21 @@ def test_vectors_that_are_none_are_left_out_and_counted(generator: Generator) ->
     assert result.sample_count == 96
     assert result.reason == (
         "4 of 100 values of the window are missing and left out "
-        "(2 vectors have other than 16 dimensions)"
+        "(1 of other than 16 dimensions)"
     )
+
+
+def test_invalid_vectors_do_not_decide_what_a_vector_is(generator: Generator) -> None:
+    # What the staging macro makes of JSON that is no array of numbers.
+    invalid = [np.array([np.nan], dtype=np.float32)] * 300
+
+    result = evaluated(
+        [*vectors(generator, 100), *invalid],
+        [*vectors(generator, 200), *invalid],
+        VECTOR,
+    )["vector"]
+
+    assert (result.sample_count, result.baseline_sample_count) == (100, 200)
 
 
 def test_vectors_of_another_model_cannot_be_compared(generator: Generator) -> None:
@@ -247,8 +260,7 @@ def test_vectors_of_another_model_cannot_be_compared(generator: Generator) -> No
 
     assert result.status == "not_computable"
     assert result.reason == (
-        "all 100 values of the window are missing: "
-        "100 vectors have other than 16 dimensions"
+        "all 100 values of the window are missing: 100 of other than 16 dimensions"
     )
 
 
