@@ -129,7 +129,11 @@ class Features:
             standard - standard.mean(axis=0), full_matrices=False
         )
         explained = np.cumsum(singular**2) / np.sum(singular**2)
-        count = int(np.searchsorted(explained, _EXPLAINED_SHARE)) + 1
+        # All of them would rebuild every row, and leave no error to compare.
+        count = min(
+            int(np.searchsorted(explained, _EXPLAINED_SHARE)) + 1,
+            int(self._varied.sum()) - 1,
+        )
         self._centre = standard.mean(axis=0)
         self._directions = directions[:count]
         self.component_count = count
@@ -241,11 +245,12 @@ class Features:
         """
         from scipy.stats import ttest_ind
 
-        if not self._varied.any():
-            raise ValueError("no feature of the baseline varies")
+        if self._varied.sum() < 2:
+            raise ValueError("fewer than two features of the baseline vary")
         errors, baseline = self.errors(current), self.baseline_errors
         spread = float(np.std(baseline, ddof=1))
-        if not spread > 0:
+        # Rounding leaves less.
+        if not spread > 1e-9:
             raise ValueError("the components rebuild every row of the baseline")
         score = abs(float(errors.mean() - baseline.mean())) / spread
         p_value = float(ttest_ind(errors, baseline, equal_var=False).pvalue)

@@ -200,6 +200,25 @@ def test_features_that_do_not_vary_are_no_failure(generator: Generator) -> None:
     assert results["pca_reconstruction"].status == "ok"
 
 
+def test_two_features_are_never_rebuilt_whole(generator: Generator) -> None:
+    columns = [COLUMNS[0], COLUMNS[2]]
+    features = Features(frame(generator, 1000), columns)
+
+    # Each explains a half, so that one component is not 65 %.
+    assert features.component_count == 1
+    tested = features.tested("pca_reconstruction", frame(generator, 500), threshold=0.2)
+    assert tested.is_drifted is False
+
+
+def test_what_is_rebuilt_whole_cannot_be_compared(generator: Generator) -> None:
+    baseline = frame(generator, 500)
+    baseline["right"] = 2 * baseline["left"]
+    results = evaluate_drift(baseline, Baseline(baseline, COLUMNS[:2]))
+
+    (result,) = (each for each in results if each.method == "pca_reconstruction")
+    assert result.reason == "the components rebuild every row of the baseline"
+
+
 def test_many_categories_and_unseen_ones_are_taken(generator: Generator) -> None:
     baseline, current = frame(generator, 3000), frame(generator, 1000)
     baseline["group"] = [f"user-{n}" for n in generator.integers(0, 1500, 3000)]
