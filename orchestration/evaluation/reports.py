@@ -52,7 +52,7 @@ STYLE = """
 .driftline tbody tr:first-child td { border-top: 0; }
 .driftline .number { text-align: right; font-variant-numeric: tabular-nums;
         white-space: nowrap; }
-.driftline .name { font-weight: 550; overflow-wrap: anywhere; min-width: 110px; }
+.driftline .name { font-weight: 550; overflow-wrap: break-word; min-width: 120px; }
 .driftline .why { color: var(--soft); max-width: 420px; overflow-wrap: anywhere; }
 .driftline .status { display: inline-block; border-radius: 10px; padding: 0 9px;
         font-size: 12.5px; line-height: 20px; font-weight: 600; white-space: nowrap;
@@ -220,13 +220,15 @@ def _plotted(
 ) -> list[Column]:
     """The columns that Evidently plots.
 
-    One that can't be computed would cost the whole report; embeddings have no plot.
+    One that can't be computed would cost the whole report; embeddings have no plot; and
+    labels do not count to the share that drifted, for which Evidently takes them all.
     """
     computed = {each.column_name for each in results if each.is_drifted is not None}
     return [
         column
         for column in baseline.columns
         if column.name in computed
+        and column.role != "actual"
         and column.kind != "embedding"
         and not _is_wide(current, baseline, column)
     ]
@@ -349,9 +351,10 @@ def _heading(
     ordered = sorted(
         results,
         key=lambda each: (
-            each.role not in ("dataset", "features"),
-            _ORDER.get(each.status, 3),
+            {"dataset": 0, "features": 1}.get(each.role, 2),
+            0 if each.role == "features" else _ORDER.get(each.status, 3),
             each.column_name,
+            each.method,
         ),
     )
     rows = "\n".join(_row(each) for each in ordered)

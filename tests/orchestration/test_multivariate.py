@@ -109,15 +109,14 @@ def test_without_drift_about_one_window_in_a_hundred_alarms(method: str) -> None
     generator = np.random.default_rng(1)
     alarms = 0
     p_values = []
-    baseline = Features(frame(generator, 4000), COLUMNS)
+    baseline = Features(frame(generator, 1500), COLUMNS)
 
-    for _ in range(60):
-        tested = baseline.tested(method, frame(generator, 400), threshold=1e-9)
+    for _ in range(40):
+        tested = baseline.tested(method, frame(generator, 300), threshold=1e-9)
         alarms += tested.is_drifted
         p_values.append(tested.p_value)
 
-    # Of 60, three or fewer with a probability of 99.7 % each.
-    assert alarms <= 3
+    assert alarms <= 2
     assert stats.kstest(p_values, "uniform").pvalue > 1e-4
 
 
@@ -192,7 +191,6 @@ def test_features_that_do_not_vary_are_no_failure(generator: Generator) -> None:
     baseline, current = frame(generator, 500), frame(generator, 500)
     for side in (baseline, current):
         side["third"] = 7.0
-        side["right"] = side["left"]
 
     results = evaluated(current, baseline)
 

@@ -128,7 +128,7 @@ def test_a_page_has_every_result_and_the_plots_of_drift_and_performance(
         for metric in report.snapshots[0][1].dict()["metrics"]
         if metric["config"]["type"].endswith("ValueDrift")
     }
-    assert plotted.keys() == {"distance", "carrier", "review", "prediction", "actual"}
+    assert plotted.keys() == {"distance", "carrier", "review", "prediction"}
 
 
 def test_the_plots_are_of_the_methods_that_were_chosen() -> None:
