@@ -15,7 +15,7 @@ demo: .venv/.installed ## From real flights to monitored models, in three minute
 	$(BIN)/driftline demo
 
 test: .venv/.installed ## Run the tests
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --dist loadfile
 
 lint: .venv/.installed ## Check style and types of the Python and the SQL
 	$(BIN)/ruff check

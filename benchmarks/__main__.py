@@ -1,12 +1,6 @@
 """The command line: ``python -m benchmarks --help``."""
 
 import os
-import shutil
-import signal
-import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -17,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.bench import FULL, QUICK, Bench, Sizes
+from benchmarks.bench import FULL, QUICK, Bench, Sizes, temporary_server
 from benchmarks.history import measure_history
 from benchmarks.loading import measure_json
 from benchmarks.machine import describe
@@ -108,7 +102,7 @@ def main(
     sizes = QUICK if quick else FULL
     if rows is not None:
         sizes = replace(sizes, rows=rows)
-    with _server() as (home, settings):
+    with temporary_server() as (home, settings):
         with warehouse.connect(settings, autocommit=True) as connection:
             machine = {
                 "measured_on": datetime.now(UTC).date().isoformat(),
@@ -171,19 +165,6 @@ def _bench(
         skip=skip,
         progress=progress,
     )
-
-
-@contextmanager
-def _server() -> Iterator[tuple[Path, ConnectionSettings]]:
-    """A Postgres with the settings of `driftline up`, gone at the end."""
-    # A server is no child of ours: it would outlive us.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    home = Path(tempfile.mkdtemp(prefix="driftline-bench-"))
-    try:
-        yield home, warehouse.start(home)
-    finally:
-        warehouse.stop(home)
-        shutil.rmtree(home)
 
 
 def _print(results: Results, path: Path) -> None:

@@ -1,5 +1,9 @@
 """How much is measured, and where."""
 
+import shutil
+import signal
+import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -38,6 +42,19 @@ class Sizes:
     added_days: int
     label_windows: tuple[int, ...]
     repetitions: int
+
+
+@contextmanager
+def temporary_server() -> Iterator[tuple[Path, ConnectionSettings]]:
+    """A Postgres with the settings of `driftline up`, gone at the end."""
+    # A server is no child of ours: it would outlive us.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    home = Path(tempfile.mkdtemp(prefix="driftline-bench-"))
+    try:
+        yield home, warehouse.start(home)
+    finally:
+        warehouse.stop(home)
+        shutil.rmtree(home)
 
 
 FULL = Sizes(

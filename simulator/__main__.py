@@ -76,7 +76,11 @@ ScenarioName = Annotated[
     str,
     typer.Option(
         "--scenario",
-        help="What goes wrong: default, none, or the path of a YAML file.",
+        help=(
+            "What goes wrong: default; catalogue (every kind of incident in 16 weeks); "
+            "random (drawn by --seed), or random-17 (by 17); none; or the path of a "
+            "YAML file. See docs/scenarios.md."
+        ),
     ),
 ]
 Shift = Annotated[
@@ -189,7 +193,7 @@ def _options(
 ) -> ReplayOptions:
     last_day: date | None = None if end_date is None else end_date.date()
     return ReplayOptions(
-        scenario=named_scenario(scenario),
+        scenario=named_scenario(scenario, seed=seed),
         weeks=weeks,
         seed=seed,
         is_shifted=shift,

@@ -51,6 +51,9 @@ _TABLES = (
     "loads",
 )
 
+# Columns that tables of earlier versions lack.
+_LATER_COLUMNS = (("simulated_incidents", "level"),)
+
 _COLUMN_TYPES = {
     "prediction_id": "text not null",
     "model_name": "text not null",
@@ -127,6 +130,7 @@ class SimulatedIncident(NamedTuple):
     family: str
     size: str
     description: str
+    level: str | None = None
 
 
 class Simulation(NamedTuple):
@@ -157,15 +161,22 @@ class _Damage:
 
 
 def create_raw_schema(connection: psycopg.Connection) -> None:
-    """Make the schema ``raw`` and its tables where they are missing."""
+    """Make the schema ``raw``, its tables and their columns where they are missing."""
     _require_idle(connection)
     with connection.transaction():
         # Two that make the same schema at once fail, "if not exists" or not.
         _lock(connection, "schema")
         missing = connection.execute(
             "select 1 from unnest(%s::text[]) as expected(name)"
-            " where to_regclass('raw.' || name) is null limit 1",
-            [list(_TABLES)],
+            " where to_regclass('raw.' || name) is null"
+            " union all"
+            " select 1 from unnest(%s::text[], %s::text[]) as expected(name, attname)"
+            " where not exists ("
+            "select from pg_attribute as present"
+            " where present.attrelid = to_regclass('raw.' || expected.name)"
+            " and present.attname = expected.attname)"
+            " limit 1",
+            [list(_TABLES), *map(list, zip(*_LATER_COLUMNS, strict=True))],
         ).fetchone()
         # The script takes locks that would wait for every load that is under way.
         if missing:

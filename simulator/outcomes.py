@@ -1,12 +1,14 @@
 """What really happened to each flight, and when it could be known."""
 
 from collections.abc import Callable
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from simulator.randomness import Floats
+from simulator.randomness import Floats, Indices
 from simulator.records import Label
 
 LATE_AFTER_MINUTES = 15
@@ -14,6 +16,23 @@ BANDS = ("early", "on_time", "late", "very_late")
 # The last minute of each band but the last: more than ten minutes early, up to a
 # quarter of an hour late, up to an hour late.
 _BAND_ENDS = (-11, LATE_AFTER_MINUTES, 60)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcomes:
+    """What came true of each request to one model, and when that is known.
+
+    ``flight`` is the position of the flight that each request is about, ``since_start``
+    the time of the request since the first served instant. ``arrival_delay`` is NaN,
+    and ``known_at`` (UTC) NaT, where it never is.
+    """
+
+    model_name: str
+    flight: Indices
+    prediction_id: npt.NDArray[np.object_]
+    since_start: npt.NDArray[np.timedelta64]
+    arrival_delay: Floats
+    known_at: npt.NDArray[np.datetime64]
 
 
 def is_late(arrival_delay: Floats) -> list[str]:
@@ -41,35 +60,32 @@ _ACTUAL_AS_JSON: dict[str, Callable[[Floats], list[str]]] = {
 }
 
 
-def actuals(model_name: str, flights: pd.DataFrame) -> list[str | None]:
-    """The outcome that a model predicts, as JSON; None where there is none."""
-    landed = flights["landed_at"].notna().to_numpy()
-    outcomes = np.full(len(flights), None, dtype=object)
-    outcomes[landed] = _ACTUAL_AS_JSON[model_name](
-        flights.loc[landed, "arrival_delay"].to_numpy()
-    )
+def actuals(model_name: str, arrival_delay: Floats) -> list[str | None]:
+    """The outcome that a model predicts, as JSON; None where the delay is NaN."""
+    landed = ~np.isnan(arrival_delay)
+    outcomes = np.full(len(arrival_delay), None, dtype=object)
+    outcomes[landed] = _ACTUAL_AS_JSON[model_name](arrival_delay[landed])
     return outcomes.tolist()
 
 
 def labels(
-    model_name: str,
-    flights: pd.DataFrame,
-    prediction_ids: list[str],
-    *,
-    shift: pd.Timedelta,
-    known_until: datetime,
+    outcomes: Outcomes, *, shift: timedelta, known_until: datetime
 ) -> list[Label]:
-    """The labels of predictions, one a flight that landed before ``known_until``.
+    """The labels that are known before ``known_until``, one a request.
 
-    ``known_until`` is on the clock of ``flights``, before the shift. Cancelled and
+    ``known_until`` is on the clock of ``outcomes``, before the shift. Cancelled and
     diverted flights have no outcome and so never a label.
     """
     # NaT is before nothing.
-    known = (flights["landed_at"] < pd.Timestamp(known_until)).to_numpy()
-    outcomes = np.array(actuals(model_name, flights), dtype=object)[known]
-    observed_at = (flights.loc[known, "landed_at"] + shift).dt.to_pydatetime()
-    ids = np.array(prediction_ids, dtype=object)[known]
+    end = np.datetime64(known_until.astimezone(UTC).replace(tzinfo=None))
+    known = outcomes.known_at < end
+    observed_at = pd.to_datetime(outcomes.known_at[known], utc=True) + shift
     return [
         Label(*row)
-        for row in zip(ids.tolist(), outcomes.tolist(), observed_at, strict=True)
+        for row in zip(
+            outcomes.prediction_id[known].tolist(),
+            _ACTUAL_AS_JSON[outcomes.model_name](outcomes.arrival_delay[known]),
+            observed_at.to_pydatetime(),
+            strict=True,
+        )
     ]

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Days = npt.NDArray[np.int64]
+Indices = npt.NDArray[np.int64]
 
 
 class DailyRandom:

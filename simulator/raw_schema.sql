@@ -159,8 +159,14 @@ create table if not exists raw.simulated_incidents (
         family in ('service_health', 'data_quality', 'model_performance', 'drift')
     ),
     size text not null,
-    description text not null
+    description text not null,
+    level text check (level in ('obvious', 'moderate', 'subtle'))
 );
+
+-- For warehouses that were made before there were levels.
+alter table raw.simulated_incidents
+    add column if not exists
+    level text check (level in ('obvious', 'moderate', 'subtle'));
 
 comment on table raw.simulated_incidents is
     'What the simulator injected, when, and which family of figures ought to show it, so '
@@ -175,7 +181,8 @@ comment on column raw.simulated_incidents.model_name is
 comment on column raw.simulated_incidents.model_version is
     'The only version it touches; null if it touches all.';
 comment on column raw.simulated_incidents.column_name is
-    'The feature it touches; null if it touches none.';
+    'The feature it touches, or prediction_id where that repeats; null if it touches '
+    'none.';
 comment on column raw.simulated_incidents.started_at is 'Its start, inclusive.';
 comment on column raw.simulated_incidents.ended_at is
     'Its end, exclusive; later than the last prediction while it goes on.';
@@ -184,6 +191,9 @@ comment on column raw.simulated_incidents.family is
     'model_performance or drift.';
 comment on column raw.simulated_incidents.size is 'How strong it is, in words.';
 comment on column raw.simulated_incidents.description is 'What happened, in a sentence.';
+comment on column raw.simulated_incidents.level is
+    'How strong it is, compared with the noise of a day: obvious, moderate or subtle; '
+    'null if its scenario gave numbers instead.';
 
 
 create table if not exists raw.simulations (

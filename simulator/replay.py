@@ -11,22 +11,22 @@ last day of 2013: a replay of nearly all its weeks ends up to six days early.
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import cast
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import psycopg
 
 from simulator import loading
 from simulator.flights import END_OF_DATA, FEATURES, FIRST_DAY, FlightHistory
+from simulator.incidents import Incident, Objects, Spans, Traffic, judge, log, suffer
 from simulator.loading import Deployment, LoadCounts, SimulatedIncident, Simulation
-from simulator.outcomes import actuals, labels
+from simulator.outcomes import Outcomes, actuals, labels
 from simulator.randomness import DailyRandom, Floats
 from simulator.records import BaselinePrediction, LoggedPrediction, Record, Target
-from simulator.scenarios import Incident, Scenario, Traffic, incident_rows, suffer
+from simulator.scenarios import Scenario, incident_rows
 from simulator.serving import (
     ERROR_RATE,
     FIRST_VERSION,
@@ -197,6 +197,7 @@ def replay(plan: Plan, history: FlightHistory) -> Iterator[Part]:
     Training and scoring happen on the way. The same plan gives the same rows, and a
     plan that ends later gives the same and more.
     """
+    plan = replace(plan, scenario=_with_last_values(plan, history))
     first = {
         name: _trained(name, FIRST_VERSION, plan.served_from, plan, history)
         for name in MODEL_NAMES
@@ -293,16 +294,36 @@ def simulate(
 
 
 def expected_rows(plan: Plan, history: FlightHistory) -> int:
-    """How many rows a replay has, for showing progress."""
-    served = history.between(plan.served_from, plan.served_until)
-    labelled = int((served["landed_at"] < pd.Timestamp(plan.served_until)).sum())
-    rows = len(MODEL_NAMES) * (len(served) + labelled)
+    """How many rows a replay has, for showing progress.
+
+    Exactly so without incidents that repeat or lose some; about so with them.
+    """
+
+    def served(start: datetime, end: datetime) -> tuple[int, pd.Series]:
+        flights = history.between(start, min(end, plan.served_until))
+        known_at = flights["landed_at"]
+        return len(flights), known_at[known_at < pd.Timestamp(plan.served_until)]
+
+    requests, known_at = served(plan.served_from, plan.served_until)
+    rows: float = len(MODEL_NAMES) * (requests + len(known_at))
+    for incident in plan.scenario.incidents:
+        requests, known_at = served(
+            plan.served_from + incident.start, plan.served_from + incident.end
+        )
+        not_yet = known_at + incident.delay >= pd.Timestamp(plan.served_until)
+        more = {
+            "traffic_surge": (incident.factor - 1) * (requests + len(known_at)),
+            "duplicates": incident.share * requests,
+            "late_labels": -incident.share * not_yet.sum(),
+            "lost_labels": -incident.share * len(known_at),
+        }
+        rows += more.get(incident.kind, 0) * sum(map(incident.touches, MODEL_NAMES))
     for deployed_at in [plan.served_from] * len(MODEL_NAMES) + [
         plan.served_from + incident.start for incident in plan.scenario.deployments()
     ]:
         if deployed_at < plan.served_until:
             rows += len(history.between(deployed_at - VALIDATION, deployed_at))
-    return rows
+    return round(rows)
 
 
 def _load(connection: psycopg.Connection, part: Part, *, source: str) -> LoadCounts:
@@ -393,7 +414,9 @@ def _baseline(
     return [
         BaselinePrediction(*row)
         for row in zip(
-            _prediction_ids(f"{model.name}:v{model.version}", flights, plan.shift),
+            _prediction_ids(
+                f"{model.name}:v{model.version}", flights, plan.shift
+            ).tolist(),
             [model.name] * count,
             [model.version] * count,
             asked_at.dt.to_pydatetime(),
@@ -404,7 +427,7 @@ def _baseline(
             ),
             [200] * count,
             [None] * count,
-            actuals(model.name, flights),
+            actuals(model.name, flights["arrival_delay"].to_numpy()),
             strict=True,
         )
     ]
@@ -415,74 +438,93 @@ def _served(
 ) -> Iterator[Part]:
     """Predictions of all models for some flights, and the labels that they get."""
     random = _daily_random(flights, plan)
+    incidents = plan.scenario.incidents
     # The source knows the minute; requests come in any second of it.
     asked_at = flights["departed_at"] + pd.to_timedelta(
         np.floor(random.uniform("second") * 60_000), unit="ms"
     )
-    in_order = np.argsort(asked_at.to_numpy(), kind="stable")
-    logged_at = (asked_at + plan.shift).dt.to_pydatetime()[in_order]
-    unharmed = _JsonFeatures(flights[list(FEATURES)])
+    since_start = (asked_at - pd.Timestamp(plan.served_from)).to_numpy()
+    landed_at = flights["landed_at"].dt.tz_localize(None).to_numpy()
+    unharmed = _Written(flights[list(FEATURES)], since_start, plan)
     for name in MODEL_NAMES:
-        traffic = suffer(
-            _sound_traffic(
-                models[name, FIRST_VERSION], flights, asked_at, unharmed.frame, plan
-            ),
-            plan.scenario,
-            random,
+        sound = _sound_traffic(
+            models[name, FIRST_VERSION], flights, since_start, unharmed.features, plan
         )
-        ids = _prediction_ids(name, flights, plan.shift)
-        predictions = _predictions(traffic, models)
+        asked = suffer(sound, incidents, random)
+        answered = replace(asked, prediction=_predictions(asked, models))
+        # A retry can come after the end.
+        logged = log(answered, incidents, random).before(
+            plan.served_until - plan.served_from
+        )
+        in_order = np.argsort(logged.since_start, kind="stable")
         columns = (
-            np.array(ids, dtype=object),
-            np.full(len(flights), name, dtype=object),
-            traffic.model_version,
-            None,
-            np.array(unharmed.of(traffic.features), dtype=object),
-            predictions,
-            np.array(_milliseconds(traffic.latency_ms), dtype=object),
-            traffic.status_code,
-            traffic.error,
+            logged.prediction_id,
+            np.full(len(in_order), name, dtype=object),
+            logged.model_version,
+            unharmed.instants(logged.since_start),
+            unharmed.json(logged.features),
+            logged.prediction,
+            np.array(_milliseconds(logged.latency_ms), dtype=object),
+            logged.status_code,
+            logged.error,
         )
         yield Part(
             target=Target.PREDICTION_LOGS,
             rows=[
                 LoggedPrediction(*row)
                 for row in zip(
-                    *(
-                        logged_at if column is None else column[in_order].tolist()
-                        for column in columns
-                    ),
-                    strict=True,
+                    *(column[in_order].tolist() for column in columns), strict=True
                 )
             ],
+        )
+        outcomes = Outcomes(
+            model_name=name,
+            flight=asked.flight,
+            prediction_id=asked.prediction_id,
+            since_start=asked.since_start,
+            arrival_delay=flights["arrival_delay"].to_numpy()[asked.flight],
+            known_at=landed_at[asked.flight],
         )
         yield Part(
             target=Target.GROUND_TRUTH,
             rows=labels(
-                name,
-                flights,
-                ids,
-                shift=pd.Timedelta(plan.shift),
+                judge(outcomes, incidents, random),
+                shift=plan.shift,
                 known_until=plan.served_until,
             ),
         )
 
 
-class _JsonFeatures:
-    """Features as JSON, written once for all models that got the same."""
+class _Written:
+    """What is logged of flights, written once for all models that got the same."""
 
-    def __init__(self, frame: pd.DataFrame) -> None:
-        self.frame = frame
-        self._written = features_as_json(frame)
+    def __init__(self, features: pd.DataFrame, since_start: Spans, plan: Plan) -> None:
+        self.features = features
+        self._json = np.array(features_as_json(features), dtype=object)
+        self._since_start = since_start
+        self._began = pd.Timestamp(plan.served_from + plan.shift)
+        self._instants = self._on_the_clock(since_start)
 
-    def of(self, frame: pd.DataFrame) -> list[str]:
-        return self._written if frame is self.frame else features_as_json(frame)
+    def json(self, features: pd.DataFrame) -> Objects:
+        """Each row of features as JSON."""
+        if features is self.features:
+            return self._json
+        return np.array(features_as_json(features), dtype=object)
+
+    def instants(self, since_start: Spans) -> Objects:
+        """Each time since the first served instant, on the warehouse's clock."""
+        if since_start is self._since_start:
+            return self._instants
+        return self._on_the_clock(since_start)
+
+    def _on_the_clock(self, since_start: Spans) -> Objects:
+        return (self._began + pd.to_timedelta(since_start)).to_pydatetime()
 
 
 def _sound_traffic(
     model: Model,
     flights: pd.DataFrame,
-    asked_at: pd.Series,
+    since_start: Spans,
     features: pd.DataFrame,
     plan: Plan,
 ) -> Traffic:
@@ -493,20 +535,41 @@ def _sound_traffic(
     error[failed] = "worker restarted"
     return Traffic(
         model_name=model.name,
-        since_start=(asked_at - pd.Timestamp(plan.served_from)).to_numpy(),
+        flight=np.arange(len(flights)),
+        prediction_id=_prediction_ids(model.name, flights, plan.shift),
+        since_start=since_start,
         features=features,
         model_version=np.full(len(flights), FIRST_VERSION, dtype=object),
         latency_ms=latencies(model, flights["scheduled_hour"].to_numpy(), random),
         status_code=np.where(failed, 500, 200),
         error=error,
+        prediction=np.full(len(flights), None, dtype=object),
     )
 
 
-def _predictions(
-    traffic: Traffic, models: dict[tuple[str, str], Model]
-) -> npt.NDArray[np.object_]:
+def _with_last_values(plan: Plan, history: FlightHistory) -> Scenario:
+    """The scenario in which each stuck sensor knows the value that it is stuck at."""
+    incidents = tuple(
+        replace(incident, value=_last_value(incident, plan, history))
+        if incident.kind == "stuck_sensor"
+        and plan.served_from + incident.start < plan.served_until
+        else incident
+        for incident in plan.scenario.incidents
+    )
+    return replace(plan.scenario, incidents=incidents)
+
+
+def _last_value(incident: Incident, plan: Plan, history: FlightHistory) -> float:
+    """What the column was in the last request before an incident."""
+    assert incident.column
+    start = plan.served_from + incident.start
+    known = history.between(start - _WEEK, start)[incident.column].dropna()
+    return float(known.iloc[-1])
+
+
+def _predictions(traffic: Traffic, models: dict[tuple[str, str], Model]) -> Objects:
     """What each version answers to its requests; None to those that failed."""
-    predictions = np.full(len(traffic.features), None, dtype=object)
+    predictions = traffic.prediction.copy()
     answered = traffic.status_code < 500
     for version in sorted(set(traffic.model_version)):
         asked = answered & (traffic.model_version == version)
@@ -521,11 +584,11 @@ def _daily_random(flights: pd.DataFrame, plan: Plan) -> DailyRandom:
     return DailyRandom(plan.seed, days.to_numpy().astype(np.int64))
 
 
-def _prediction_ids(prefix: str, flights: pd.DataFrame, shift: timedelta) -> list[str]:
+def _prediction_ids(prefix: str, flights: pd.DataFrame, shift: timedelta) -> Objects:
     """Unique by model, flight and the shifted minute for which it was scheduled."""
     scheduled_at = (flights["scheduled_at"] + shift).dt.tz_localize(None).to_numpy()
     minutes = np.datetime_as_string(scheduled_at, unit="m").tolist()
-    return [
+    ids = [
         f"{prefix}:{code}:{origin}:{minute}Z"
         for code, origin, minute in zip(
             flights["flight_code"].tolist(),
@@ -534,6 +597,7 @@ def _prediction_ids(prefix: str, flights: pd.DataFrame, shift: timedelta) -> lis
             strict=True,
         )
     ]
+    return np.array(ids, dtype=object)
 
 
 def _milliseconds(

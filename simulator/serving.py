@@ -140,9 +140,15 @@ def skill(model: Model, flights: pd.DataFrame) -> Skill:
 def latencies(model: Model, scheduled_hours: Floats, random: DailyRandom) -> Floats:
     """Milliseconds to answer each request: lognormal, slower in busy hours."""
     load = 1 + _LATENCY_UNDER_LOAD * model.busyness[scheduled_hours.astype(int)]
-    spread = np.exp(_LATENCY_SIGMA * random.normal(f"latency of {model.name}"))
+    spread = latency_spread(model.name, random)
     milliseconds: Floats = _MEDIAN_LATENCY_MS[model.name] * load * spread
     return milliseconds
+
+
+def latency_spread(requests: str, random: DailyRandom) -> Floats:
+    """How many times the median each request takes, by the name of the requests."""
+    spread: Floats = np.exp(_LATENCY_SIGMA * random.normal(f"latency of {requests}"))
+    return spread
 
 
 def features_as_json(flights: pd.DataFrame) -> list[str]:

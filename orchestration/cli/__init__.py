@@ -9,7 +9,16 @@ import typer
 from rich.console import Console
 from typer.core import TyperGroup
 
-from orchestration.cli import init, pipeline, reports, server, ui
+from orchestration.cli import (
+    delivery,
+    incidents,
+    init,
+    pipeline,
+    reports,
+    rules,
+    server,
+    ui,
+)
 from orchestration.errors import DriftlineError
 
 
@@ -42,5 +51,5 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 
-for _module in (server, init, pipeline, reports, ui):
+for _module in (server, init, pipeline, reports, ui, incidents, delivery, rules):
     _module.register(app)

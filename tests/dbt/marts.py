@@ -120,6 +120,30 @@ KEYS = {
     "deployments": ("monitor", "model_version", "deployed_at"),
     "monitors": ("monitor",),
     "statuses": ("monitor", "model_version", "family", "grain", "window_start"),
+    # No mart, but what all alerts follow from.
+    "int_rule_evaluations": (
+        "monitor",
+        "rule_id",
+        "model_version",
+        "segment",
+        "segment_value",
+        "column_name",
+        "grain",
+        "window_start",
+    ),
+    "alerts": (
+        "monitor",
+        "rule_id",
+        "model_version",
+        "segment",
+        "segment_value",
+        "column_name",
+        "grain",
+        "window_start",
+    ),
+    "incidents": ("monitor", "incident_id"),
+    "detection_scorecard": ("monitor", "incident_id"),
+    "false_alarms": ("monitor", "week_start", "family"),
 }
 # These tell the time of reading, not what was read.
 VOLATILE = {
@@ -136,7 +160,8 @@ def read_mart(settings: ConnectionSettings, mart: str) -> Rows:
         warehouse.connect(settings) as connection,
         connection.cursor(row_factory=dict_row) as cursor,
     ):
-        cursor.execute(sql.SQL("select * from marts.{}").format(sql.Identifier(mart)))
+        schema = "intermediate" if mart.startswith("int_") else "marts"
+        cursor.execute(sql.SQL("select * from {}").format(sql.Identifier(schema, mart)))
         found: Rows = {}
         for row in cursor:
             key = tuple(row[name] for name in KEYS[mart])

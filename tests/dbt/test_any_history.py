@@ -47,6 +47,36 @@ CHANGES: list[Mapping[str, object]] = [
     {"drift": {"methods": ["ks", "psi"], "compared_to": ["last_week", "previous"]}},
     {"features": {"dep_delay": "numerical", "carrier": "categorical"}, "segments": []},
     {"minimum_sample": 5},
+    {"labels": {"expected_within": "400 days"}},
+    {"alerts": {"null_rate": {"warning": 0.01, "open_after": 1}, "unseen_rate": False}},
+    {
+        "alerts": {
+            "requests": {
+                "family": "service_health",
+                "metric": "request_count",
+                "method": "learned",
+                "direction": "both",
+                "versions": "every",
+                "grain": "hour",
+                "warning": 1,
+                "critical": 3,
+                "minimum_sample": 0,
+                "minimum_history": 3,
+                "close_after": 3,
+            },
+            "moved": {
+                "family": "drift",
+                "metric": "mean_shift",
+                "compared_to": "previous",
+                "method": "learned",
+                "versions": "every",
+                "warning": 0.5,
+                "minimum_sample": 1,
+                "minimum_history": 2,
+                "compared_as": "ratio",
+            },
+        }
+    },
 ]
 
 models = st.sampled_from(MODELS)

@@ -16,6 +16,11 @@ LEFT_OUT = {
     "calibration": "is a curve",
     "version_comparison": "compares versions",
     "distributions": "is a histogram, whose distances are in drift",
+    "int_rule_evaluations": "judges figures",
+    "alerts": "judges figures",
+    "incidents": "joins judgements of figures",
+    "detection_scorecard": "judges alerts",
+    "false_alarms": "counts alerts",
 }
 WINDOW = (
     *("monitor", "model_version", "segment", "segment_value"),

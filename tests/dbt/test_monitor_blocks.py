@@ -173,6 +173,55 @@ WRONG: list[tuple[str, object, str]] = [
     ("evidently", {"multivariate": "pca"}, "use a list of some of domain_classifier"),
     ("evidently", {"multivariate": ["pca"]}, "use a list of some of domain_classifier"),
     ("evidently", {"reports": "no"}, "use true or false"),
+    ("alerts", ["null_rate"], "write it as {null_rate: {warning: 0.1}"),
+    ("alerts", {"null rate": False}, "use lowercase letters"),
+    ("alerts", {"null_rate": True}, "write off, or what changes"),
+    ("alerts", {"null_rate": {}}, "write off, or what changes"),
+    ("alerts", {"null_rate": {"bound": 0.1}}, "the keys are family, metric"),
+    ("alerts", {"null_rate": {"warning": "0.1"}}, "use a number"),
+    ("alerts", {"null_rate": {"critical": True}}, "use a number"),
+    ("alerts", {"null_rate": {"minimum_change": -1}}, "of at least 0"),
+    ("alerts", {"null_rate": {"open_after": 0}}, "whole number of at least 1"),
+    ("alerts", {"null_rate": {"close_after": 1.5}}, "whole number of at least 1"),
+    ("alerts", {"null_rate": {"minimum_sample": -1}}, "whole number of at least 0"),
+    ("alerts", {"null_rate": {"grain": "month"}}, "use traffic, hour, day, week"),
+    ("alerts", {"null_rate": {"versions": "1"}}, "use all, each, every"),
+    ("alerts", {"null_rate": {"roles": "features"}}, "as in feature prediction"),
+    ("alerts", {"null_rate": {"columns": 3}}, "as in dep_* for some"),
+    ("alerts", {"null_rate": {"period": "4 weeks"}}, "as in 28 days"),
+    ("alerts", {"null_rate": {"season": "month"}}, "use none, hour of day"),
+    ("alerts", {"null_rate": {"method": "static"}}, "name a rule of your own"),
+    ("alerts", {"fees": {"family": "fees"}}, "use service_health, data_quality"),
+    ("alerts", {"fees": {"family": "data_quality"}}, "needs family, metric, method"),
+    (
+        "alerts",
+        {"fees": {"family": "drift", "metric": "psi", "method": "static"}},
+        "give warning, critical, or both",
+    ),
+    (
+        "alerts",
+        {
+            "fees": {
+                "family": "service_health",
+                "metric": "burn_rate",
+                "method": "static",
+                "warning": 1,
+            }
+        },
+        "burn_rate is a metric of the method burn_rate",
+    ),
+    (
+        "alerts",
+        {
+            "fees": {
+                "family": "data_quality",
+                "metric": "null_rate",
+                "method": "significance",
+                "warning": 0.01,
+            }
+        },
+        "only drift has p-values",
+    ),
     ("windows", "hour", "write it as {traffic: hour"),
     ("windows", {"drift": "day"}, "use traffic and columns"),
     ("windows", {"columns": "week"}, "use one of hour, day"),
@@ -288,6 +337,18 @@ def test_a_good_block_passes_and_needs_only_what_has_no_default(
             "multivariate": [],
             "reports": False,
         },
+        alerts={
+            "null_rate": {"warning": 0.1, "critical": None, "minimum_sample": None},
+            "traffic_volume": False,
+            "late_fees": {
+                "family": "data_quality",
+                "metric": "null_rate",
+                "method": "static",
+                "columns": "fee_*",
+                "roles": "feature score",
+                "warning": 0,
+            },
+        },
     )
 
     check([shortest, longest])
@@ -366,3 +427,50 @@ def test_rows_are_not_cut_by_texts(check: Callable[[object], object]) -> None:
     texts = block(features={"distance": "numerical", "carrier": "text"})
 
     assert "'carrier' is none of the features" in sentence(check, [texts])
+
+
+@pytest.mark.parametrize(
+    ("alerts", "expected"),
+    [
+        (
+            {"nul_rate": {"warning": 0.1}},
+            "Monitor 'flight_delay', key 'alerts': there is no rule 'nul_rate' to "
+            "change; use one of accuracy, accuracy_collapse",
+        ),
+        (
+            {
+                "fees": {
+                    "family": "data_quality",
+                    "metric": "nulls",
+                    "method": "static",
+                    "warning": 1,
+                }
+            },
+            "Alert rule 'fees' of the monitor 'flight_delay': 'nulls' is no figure of "
+            "data_quality; use one of row_count, null_count",
+        ),
+        (
+            {
+                "fees": {
+                    "family": "data_quality",
+                    "metric": "unseen_rate",
+                    "method": "baseline",
+                    "warning": 1,
+                }
+            },
+            "Alert rule 'fees' of the monitor 'flight_delay': the baseline has no "
+            "'unseen_rate'; use the method static or learned.",
+        ),
+    ],
+)
+def test_a_rule_that_nothing_is_known_of_stops_the_build(
+    alerts: Block, expected: str, dbt: Dbt, monitor_blocks: list[Block]
+) -> None:
+    monitor_blocks[0]["alerts"] = alerts
+
+    with pytest.raises(DbtError) as error:
+        dbt.build(
+            ["--select", "int_alert_rules"], variables={"monitors": monitor_blocks}
+        )
+
+    assert expected in str(error.value)

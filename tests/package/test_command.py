@@ -47,7 +47,7 @@ def home() -> Iterator[Path]:
 
 def test_help_lists_every_command_with_one_line(driftline: Driftline) -> None:
     shown = driftline("--help").stdout
-    for command in ("up", "down", "status", "url", "env", "ui"):
+    for command in ("up", "down", "status", "url", "env", "ui", "incidents", "deliver"):
         assert f"│ {command} " in shown
     assert "Warehouse" in shown
     assert "Pipeline" in shown

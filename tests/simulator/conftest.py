@@ -1,7 +1,7 @@
 """Flights read once, and one small replay that several modules look at."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import cast
 
@@ -52,6 +52,52 @@ incidents:
     canary_duration: 1d
     column: dep_delay
     factor: 0.01
+  - id: lost
+    kind: lost_labels
+    start: 1d
+    duration: 1d
+    model: flight_delay_band
+    share: 0.4
+  - id: stuck
+    kind: stuck_sensor
+    start: 2d 12h
+    duration: 12h
+    model: flight_delay
+    column: dep_delay
+    share: 0.5
+  - id: range
+    kind: out_of_range
+    start: 3d 17h
+    duration: 6h
+    model: flight_delay
+    column: humidity
+    value: 999
+    share: 0.3
+  - id: concept
+    kind: concept_change
+    start: 4d
+    duration: 1d
+    model: flight_delay
+    minutes: 45
+  - id: surge
+    kind: traffic_surge
+    start: 4d 12h
+    duration: 6h
+    model: flight_delay
+    factor: 2.5
+  - id: twice
+    kind: duplicates
+    start: 5d 12h
+    duration: 10h
+    model: flight_delay
+    share: 0.3
+  - id: late
+    kind: late_labels
+    start: 5d
+    duration: 1d
+    model: flight_delay_band
+    delay: 1d 12h
+    share: 0.5
 """
 
 
@@ -111,6 +157,12 @@ def week(every_kind: Scenario) -> Plan:
 def rows(week: Plan, history: FlightHistory) -> Rows:
     """The rows of that week."""
     return _collected(replay(week, history))
+
+
+@pytest.fixture(scope="session")
+def calm(week: Plan, history: FlightHistory) -> Rows:
+    """The rows of the same week without incidents."""
+    return _collected(replay(replace(week, scenario=Scenario(name="none")), history))
 
 
 @pytest.fixture

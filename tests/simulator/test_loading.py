@@ -16,7 +16,13 @@ from hypothesis import strategies as st
 from orchestration import warehouse
 from orchestration.warehouse import ConnectionSettings
 from simulator import loading
-from simulator.loading import LoadCounts, create_raw_schema, load_lines
+from simulator.loading import (
+    LoadCounts,
+    SimulatedIncident,
+    create_raw_schema,
+    load_lines,
+    load_simulated_incidents,
+)
 from simulator.records import Target
 
 START = datetime(2026, 10, 31, 22, tzinfo=UTC)
@@ -528,6 +534,41 @@ def test_the_schema_can_be_made_again_and_by_several_at_once(
         maker.join()
 
     assert not failures
+
+
+def test_a_schema_of_an_earlier_version_gets_the_columns_that_it_lacks(
+    connection: psycopg.Connection,
+) -> None:
+    create_raw_schema(connection)
+    earlier = SimulatedIncident(
+        incident_id="earlier",
+        scenario="default",
+        kind="outage",
+        model_name=None,
+        model_version=None,
+        column_name=None,
+        started_at=datetime(2026, 3, 1, tzinfo=UTC),
+        ended_at=datetime(2026, 3, 2, tzinfo=UTC),
+        family="service_health",
+        size="90% of requests",
+        description="90% of requests fail with status 503.",
+        level="obvious",
+    )
+    load_simulated_incidents(connection, [earlier], source="test")
+    connection.execute("alter table raw.simulated_incidents drop column level")
+
+    create_raw_schema(connection)
+
+    later = earlier._replace(incident_id="later")
+    load_simulated_incidents(connection, [later], source="test")
+    levels = connection.execute(
+        "select incident_id, level from raw.simulated_incidents order by 1"
+    ).fetchall()
+    assert levels == [("earlier", None), ("later", "obvious")]
+    with pytest.raises(psycopg.errors.CheckViolation):
+        load_simulated_incidents(
+            connection, [later._replace(incident_id="x", level="huge")], source="test"
+        )
 
 
 def test_every_table_and_column_of_the_raw_schema_is_described(

@@ -1,24 +1,24 @@
-"""Scenario files and what their incidents do to the rows."""
+"""Scenario files: what they can say, and how they are refused."""
 
-from collections.abc import Callable
+import math
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import orjson
 import pytest
 
-from simulator.flights import FlightHistory
-from simulator.records import LoggedPrediction
-from simulator.replay import Plan, replay
+from simulator.durations import text_of
+from simulator.incidents import KINDS
+from simulator.levels import LEVELS, strengths
 from simulator.scenarios import (
     Scenario,
     ScenarioError,
     named_scenario,
     parse_scenario,
 )
+
+CHECKOUT = Path(__file__).parents[2]
 
 INCIDENT = """
 name: mine
@@ -32,229 +32,7 @@ incidents:
 """
 
 
-@pytest.fixture(scope="module")
-def calm(
-    week: Plan, history: FlightHistory, collected: Callable[..., Any]
-) -> list[LoggedPrediction]:
-    """The predictions of the same week without incidents."""
-    plan = replace(week, scenario=named_scenario("none"))
-    predictions: list[LoggedPrediction] = collected(replay(plan, history)).predictions
-    return predictions
-
-
-@pytest.fixture(scope="module")
-def pairs(
-    rows: Any, calm: list[LoggedPrediction]
-) -> list[tuple[LoggedPrediction, LoggedPrediction]]:
-    """Each prediction under every kind of incident, beside the same one without."""
-    assert [row.prediction_id for row in rows.predictions] == [
-        row.prediction_id for row in calm
-    ]
-    return list(zip(rows.predictions, calm, strict=True))
-
-
-@pytest.fixture(scope="module")
-def during(
-    pairs: list[tuple[LoggedPrediction, LoggedPrediction]],
-    week: Plan,
-    every_kind: Scenario,
-) -> Callable[[str], Callable[[LoggedPrediction], bool]]:
-    """Whether a prediction falls into an incident of a name, and is of its model."""
-    incidents = {incident.id: incident for incident in every_kind.incidents}
-
-    def of(name: str) -> Callable[[LoggedPrediction], bool]:
-        incident = incidents[name]
-        start = week.served_from + incident.start
-        return lambda row: (
-            incident.touches(row.model_name)
-            and start <= row.predicted_at < start + incident.duration
-        )
-
-    return of
-
-
-def feature(row: LoggedPrediction, name: str) -> Any:
-    return orjson.loads(row.features)[name]
-
-
-Pairs = list[tuple[LoggedPrediction, LoggedPrediction]]
-During = Callable[[str], Callable[[LoggedPrediction], bool]]
-
-
-def test_nothing_differs_outside_of_incidents(
-    pairs: Pairs, during: During, every_kind: Scenario
-) -> None:
-    tests = [during(incident.id) for incident in every_kind.incidents]
-    outside = [
-        (harmed, calm)
-        for harmed, calm in pairs
-        if not any(test(calm) for test in tests)
-    ]
-
-    assert len(outside) > 5_000
-    assert all(harmed == calm for harmed, calm in outside)
-
-
-def test_nulls_are_in_their_share_of_rows_at_their_time(
-    pairs: Pairs, during: During
-) -> None:
-    inside = [harmed for harmed, _ in pairs if during("nulls")(harmed)]
-    missing = [feature(row, "humidity") is None for row in inside]
-
-    assert np.mean(missing) == pytest.approx(0.5, abs=0.08)
-    assert {row.model_name for row in inside} == {
-        "flight_delay",
-        "flight_delayed",
-        "flight_delay_band",
-    }
-
-
-def test_incidents_of_all_models_touch_the_same_requests_of_each(
-    pairs: Pairs, during: During
-) -> None:
-    touched: dict[str, set[str]] = {}
-    for row, _ in pairs:
-        if during("nulls")(row) and feature(row, "humidity") is None:
-            flight = row.prediction_id.split(":", 1)[1]
-            touched.setdefault(row.model_name, set()).add(flight)
-
-    assert len(touched) == 3
-    assert touched["flight_delay"] == touched["flight_delayed"]
-    assert touched["flight_delay"] == touched["flight_delay_band"]
-
-
-def test_a_unit_changes_for_its_model_only_and_moves_its_predictions(
-    pairs: Pairs, during: During
-) -> None:
-    inside = [pair for pair in pairs if during("kilometres")(pair[1])]
-
-    assert {row.model_name for row, _ in inside} == {"flight_delay"}
-    for harmed, calm in inside:
-        expected = round(feature(calm, "distance") * 1.609344, 2)
-        assert feature(harmed, "distance") == pytest.approx(expected, abs=0.011)
-    assert any(harmed.prediction != calm.prediction for harmed, calm in inside)
-
-
-def test_a_new_category_takes_its_share(pairs: Pairs, during: During) -> None:
-    inside = [harmed for harmed, _ in pairs if during("carrier")(harmed)]
-    unknown = [feature(row, "carrier") == "ZW" for row in inside]
-
-    assert np.mean(unknown) == pytest.approx(0.25, abs=0.06)
-
-
-def test_a_latency_regression_multiplies_latencies(
-    pairs: Pairs, during: During
-) -> None:
-    inside = [pair for pair in pairs if during("slow")(pair[1])]
-
-    assert inside
-    for harmed, calm in inside:
-        assert harmed.latency_ms is not None and calm.latency_ms is not None
-        assert harmed.latency_ms == pytest.approx(10 * calm.latency_ms, abs=0.01)
-
-
-def test_in_an_outage_most_requests_fail_without_a_prediction(
-    pairs: Pairs, during: During
-) -> None:
-    inside = [harmed for harmed, _ in pairs if during("outage")(harmed)]
-    failed = [row for row in inside if row.status_code == 503]
-
-    assert 0.75 < len(failed) / len(inside) < 1
-    for row in failed:
-        assert row.prediction is None
-        assert row.error == "upstream timed out after 1000 ms"
-        assert row.latency_ms is not None and row.latency_ms > 1000
-
-
-def test_errors_outside_of_outages_are_rare(calm: list[LoggedPrediction]) -> None:
-    failed = [row for row in calm if row.status_code != 200]
-
-    assert 0 < len(failed) < 0.002 * len(calm)
-    assert all(
-        row.status_code == 500 and row.error and row.prediction is None
-        for row in failed
-    )
-
-
-def test_a_bad_version_serves_a_canary_then_all_then_nothing(
-    pairs: Pairs, during: During, week: Plan
-) -> None:
-    inside = [harmed for harmed, _ in pairs if during("version-2")(harmed)]
-    everywhere_from = week.served_from + timedelta(days=5)
-    canary = [
-        row.model_version == "2" for row in inside if row.predicted_at < everywhere_from
-    ]
-    everywhere = [
-        row.model_version == "2"
-        for row in inside
-        if row.predicted_at >= everywhere_from
-    ]
-
-    assert np.mean(canary) == pytest.approx(0.1, abs=0.05)
-    assert all(everywhere)
-    versions_outside = {
-        row.model_version for row, _ in pairs if not during("version-2")(row)
-    }
-    assert versions_outside == {"1"}
-
-
-def test_a_bad_version_validates_well_and_serves_badly(
-    rows: Any, pairs: Pairs, during: During
-) -> None:
-    actual = {label.prediction_id: orjson.loads(label.actual) for label in rows.labels}
-
-    def recall(predicted: list[tuple[Any, str | None]]) -> float:
-        """Share of late flights that were called late."""
-        hits = [
-            orjson.loads(prediction)["label"] == "true"
-            for outcome, prediction in predicted
-            if outcome == "true" and prediction is not None
-        ]
-        assert len(hits) > 50
-        return float(np.mean(hits))
-
-    validated = recall(
-        [
-            (orjson.loads(row.actual), row.prediction)
-            for row in rows.baseline
-            if row.model_version == "2" and row.actual is not None
-        ]
-    )
-    inside = [pair for pair in pairs if pair[0].model_version == "2"]
-    served = recall(
-        [(actual.get(row.prediction_id), row.prediction) for row, _ in inside]
-    )
-    sound = recall(
-        [(actual.get(row.prediction_id), row.prediction) for _, row in inside]
-    )
-    # The features that are logged are right: only the service misreads them.
-    assert all(harmed.features == calm.features for harmed, calm in inside)
-    assert validated > 0.6
-    assert sound > 0.5
-    assert served < 0.2
-
-
-def test_incidents_are_recorded_with_what_they_touch(rows: Any, week: Plan) -> None:
-    recorded = {row.incident_id: row for row in rows.incidents}
-
-    assert {name: row.family for name, row in recorded.items()} == {
-        "nulls": "data_quality",
-        "kilometres": "drift",
-        "carrier": "data_quality",
-        "slow": "service_health",
-        "outage": "service_health",
-        "version-2": "model_performance",
-    }
-    nulls = recorded["nulls"]
-    assert (nulls.model_name, nulls.column_name) == (None, "humidity")
-    assert nulls.started_at == week.served_from + timedelta(hours=12)
-    assert nulls.ended_at == week.served_from + timedelta(hours=18)
-    assert nulls.size == "50% of values"
-    version = recorded["version-2"]
-    assert (version.model_name, version.model_version) == ("flight_delayed", "2")
-
-
-def test_the_default_scenario_holds_one_incident_of_each_kind() -> None:
+def test_the_default_scenario_is_a_story_of_eight_weeks() -> None:
     kinds = [incident.kind for incident in named_scenario("default").incidents]
 
     assert sorted(kinds) == [
@@ -282,6 +60,23 @@ def test_a_scenario_is_read_from_a_file(tmp_path: Path) -> None:
     assert scenario.digest != other.digest
 
 
+def test_the_digest_of_what_could_always_be_said_stays() -> None:
+    # Else a simulation that an earlier version began could not be continued.
+    assert named_scenario("default").digest == (
+        "fcf3741eb8af4e9f2c24cb2d35d7a673c14694d4e663eda5239c59ea317fa8ea"
+    )
+
+
+def test_the_catalogue_holds_every_kind_obvious_and_moderate_in_sixteen_weeks() -> None:
+    incidents = named_scenario("catalogue").incidents
+
+    assert Counter((each.kind, each.level) for each in incidents) == Counter(
+        (kind, level) for kind in KINDS for level in ("obvious", "moderate")
+    )
+    assert min(each.start for each in incidents) >= timedelta(weeks=4)
+    assert max(each.end for each in incidents) <= timedelta(weeks=16)
+
+
 def test_a_scenario_without_incidents_is_calm() -> None:
     assert parse_scenario("name: calm", place="calm.yml").incidents == ()
     assert named_scenario("none").incidents == ()
@@ -294,19 +89,21 @@ def test_a_scenario_without_incidents_is_calm() -> None:
             "share: 0.5",
             "shere: 0.5",
             "mine.yml, incident 'quiet': the key 'shere' is unknown; use only column, "
-            "duration, id, kind, model, share, start.",
+            "duration, id, kind, model, share, size, start.",
         ),
         (
             "    share: 0.5\n",
             "",
-            "mine.yml, incident 'quiet': the key 'share' is missing; add it.",
+            "mine.yml, incident 'quiet': the key 'share' is missing; add it, or give a "
+            "'size' instead of numbers.",
         ),
         (
             "kind: nulls",
             "kind: null",
             "mine.yml, incident 'quiet': the kind None is unknown; use one of "
-            "bad_deployment, latency_regression, new_category, nulls, outage, "
-            "unit_change.",
+            "bad_deployment, concept_change, duplicates, late_labels, "
+            "latency_regression, lost_labels, new_category, nulls, out_of_range, "
+            "outage, stuck_sensor, traffic_surge, unit_change.",
         ),
         (
             "share: 0.5",
@@ -415,3 +212,228 @@ def test_an_id_used_twice_is_refused() -> None:
 def test_a_file_that_is_not_there_is_named() -> None:
     with pytest.raises(ScenarioError, match=r"/nowhere/mine\.yml cannot be read"):
         named_scenario("/nowhere/mine.yml")
+
+
+def test_random_is_drawn_by_the_seed_and_a_number_by_itself() -> None:
+    assert named_scenario("random", seed=17) == named_scenario("random-17", seed=3)
+    with pytest.raises(ScenarioError, match="'random-' with a number"):
+        named_scenario("random")
+
+
+SIZED = """
+name: mine
+incidents:
+  - id: sized
+    kind: {kind}
+    size: {size}
+    start: 1d
+    {more}
+"""
+
+
+def sized(kind: str, size: str = "moderate", more: str = "") -> Scenario:
+    text = SIZED.format(kind=kind, size=size, more=more)
+    return parse_scenario(text, place="mine.yml")
+
+
+def what_it_takes(kind: str) -> list[str]:
+    """The keys that an incident of a kind and size needs besides, for each column."""
+    if "version" in KINDS[kind].needs:
+        return ['version: "2"\n    model: flight_delay']
+    return [f"column: {name}" for name in strengths()[kind].columns] or [""]
+
+
+def test_a_size_stands_for_the_numbers_of_its_level() -> None:
+    by_size = sized("nulls", more="column: humidity").incidents[0]
+    numbers = INCIDENT.replace("0.5", "0.1").replace("2h 30m", "3d")
+    by_numbers = parse_scenario(numbers, place="mine.yml").incidents[0]
+
+    assert (by_size.level, by_numbers.level) == ("moderate", None)
+    assert replace(by_size, id="quiet", level=None) == by_numbers
+
+
+def test_a_size_brings_what_its_column_takes() -> None:
+    category = sized("new_category", more="column: carrier").incidents[0]
+    own = sized("new_category", more="column: carrier\n    value: XX").incidents[0]
+    deployed = sized("bad_deployment", more=what_it_takes("bad_deployment")[0])
+
+    assert (category.value, own.value) == ("ZW", "XX")
+    assert deployed.incidents[0].column == "dep_delay"
+    assert deployed.incidents[0].factor == 0.25
+
+
+def test_whatever_differs_in_an_incident_makes_another_simulation() -> None:
+    obvious = sized("late_labels", "obvious")
+    incident = obvious.incidents[0]
+    others = [
+        replace(incident, level=None),
+        replace(incident, delay=timedelta(days=6)),
+        replace(incident, minutes=1.0),
+        replace(incident, share=0.1),
+    ]
+
+    digests = {replace(obvious, incidents=(other,)).digest for other in others}
+    assert len(digests | {obvious.digest}) == 5
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "more", "message"),
+    [
+        (
+            "nulls",
+            "huge",
+            "column: humidity",
+            "'size' is 'huge'; use one of obvious, moderate, subtle.",
+        ),
+        (
+            "nulls",
+            "subtle",
+            "column: humidity\n    share: 0.9",
+            "'size' and 'share' both say how strong it is; leave one out.",
+        ),
+        (
+            "nulls",
+            "subtle",
+            "column: dep_delay",
+            "no size is known for nulls in 'dep_delay'; use one of humidity, "
+            "temperature, visibility, wind_speed, or give numbers instead of 'size'.",
+        ),
+        ("nulls", "subtle", "", "the key 'column' is missing; add it."),
+        (
+            "nulls",
+            "subtle",
+            "column: humidity\n    duration: 2d",
+            "'duration' is '2d', too short to be subtle; write at least 3d, or numbers "
+            "instead of 'size'.",
+        ),
+        (
+            "bad_deployment",
+            "subtle",
+            "model: flight_delay",
+            "the key 'version' is missing; add it.",
+        ),
+        (
+            "outage",
+            "subtle",
+            "column: humidity",
+            "the key 'column' is unknown; use only duration, id, kind, model, share, "
+            "size, start.",
+        ),
+    ],
+)
+def test_a_size_that_cannot_be_is_refused(
+    kind: str, size: str, more: str, message: str
+) -> None:
+    with pytest.raises(ScenarioError) as refusal:
+        sized(kind, size, more)
+
+    assert str(refusal.value) == f"mine.yml, incident 'sized': {message}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "numbers", "message"),
+    [
+        (
+            "traffic_surge",
+            "factor: 1",
+            "'factor' is 1; write a number above 1, at most 20.",
+        ),
+        (
+            "traffic_surge",
+            "factor: 1000",
+            "'factor' is 1000; write a number above 1, at most 20.",
+        ),
+        (
+            "latency_regression",
+            "factor: 0",
+            "'factor' is 0; write a number above 0, at most 1e+06.",
+        ),
+        ("concept_change", "minutes: 2.5", "'minutes' is 2.5; write whole ones."),
+        (
+            "concept_change",
+            "minutes: -5",
+            "'minutes' is -5; write a number above 0, at most 1440.",
+        ),
+        (
+            "late_labels",
+            "delay: 0d\n    share: 0.5",
+            "'delay' is '0d'; write a time such as 12d 6h 30m.",
+        ),
+        (
+            "late_labels",
+            "share: 0.5",
+            "the key 'delay' is missing; add it, or give a 'size' instead of numbers.",
+        ),
+        (
+            "out_of_range",
+            "column: humidity\n    value: high\n    share: 0.5",
+            "'value' is 'high'; write a number above -1e+09, at most 1e+09.",
+        ),
+        (
+            "stuck_sensor",
+            "column: carrier\n    share: 0.5",
+            "'column' is 'carrier'; use one of dep_delay, distance, scheduled_hour, "
+            "temperature, dew_point, humidity, wind_speed, precipitation, pressure, "
+            "visibility.",
+        ),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused(
+    kind: str, numbers: str, message: str
+) -> None:
+    text = SIZED.format(kind=kind, size="", more=f"duration: 2d\n    {numbers}")
+
+    with pytest.raises(ScenarioError) as refusal:
+        parse_scenario(text.replace("    size: \n", ""), place="mine.yml")
+
+    assert str(refusal.value) == f"mine.yml, incident 'sized': {message}"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("level", LEVELS)
+def test_every_kind_has_every_size_wherever_it_is_said_to_mean_something(
+    kind: str, level: str
+) -> None:
+    for more in what_it_takes(kind):
+        incident = sized(kind, level, more).incidents[0]
+
+        assert incident.level == level
+        assert incident.size
+        assert incident.description.endswith(".")
+        # At least two whole windows of a day lie within three days.
+        is_seen_by_day = incident.family != "service_health"
+        assert incident.duration >= timedelta(days=3 if is_seen_by_day else 0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_sizes_are_in_order(kind: str) -> None:
+    levels = [
+        sized(kind, level, what_it_takes(kind)[0]).incidents[0] for level in LEVELS
+    ]
+    shares = [each.share for each in levels]
+    factors = [abs(math.log(each.factor)) for each in levels]
+    others = [(each.minutes, each.delay) for each in levels]
+
+    assert shares == sorted(shares, reverse=True)
+    assert factors == sorted(factors, reverse=True)
+    assert others == sorted(others, reverse=True)
+    assert len(set(zip(shares, factors, others, strict=True))) == 3
+
+
+def test_a_stuck_weather_sensor_shows_in_quality_since_weather_always_drifts() -> None:
+    of_distance = sized("stuck_sensor", more="column: distance").incidents[0]
+
+    assert of_distance.family == "drift"
+    assert replace(of_distance, column="pressure").family == "data_quality"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_documentation_lists_every_size_as_it_is(kind: str) -> None:
+    lines = (CHECKOUT / "docs" / "scenarios.md").read_text().splitlines()
+    cells = [f"`{kind}`"]
+    for level in LEVELS:
+        incident = sized(kind, level, what_it_takes(kind)[0]).incidents[0]
+        cells.append(f"{incident.size}; {text_of(incident.duration)}")
+
+    assert f"| {' | '.join(cells)} |" in lines
+    assert f"### {kind}" in lines

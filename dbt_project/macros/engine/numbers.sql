@@ -85,3 +85,9 @@ end
             else 'NaN'
         end
 {%- endmacro %}
+
+
+{#- e to the power of a number, from 1e-100 to 1e100: beyond, Postgres stops. -#}
+{% macro bounded_exp(power) -%}
+exp(greatest(-230, least(230, {{ power }})))
+{%- endmacro %}

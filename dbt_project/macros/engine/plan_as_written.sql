@@ -13,3 +13,17 @@
     set local join_collapse_limit = 1;
     set local jit = off
 {%- endmacro %}
+
+
+{#-
+    Pre-hook of the model that judges windows one after the other: the hash table that
+    each step looks into is built once only if it fits into memory.
+-#}
+{% macro judge_by_steps() %}
+    {{- return(adapter.dispatch('judge_by_steps', 'driftline')()) -}}
+{% endmacro %}
+
+{% macro default__judge_by_steps() -%}
+    {{ default__plan_as_written() }};
+    set local work_mem = '256MB'
+{%- endmacro %}

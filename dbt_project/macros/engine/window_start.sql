@@ -51,6 +51,26 @@ interval '{{ seconds // 3600 }} hours'
 {%- endmacro %}
 
 
+{#- A timestamp's window of a grain that a column names, as a case expression. -#}
+{% macro window_start_of(timestamp, grain) -%}
+case {{ grain }}
+    {%- for name in grains() %}
+    when '{{ name }}' then {{ window_start(timestamp, name) | indent(8) }}
+    {%- endfor %}
+end
+{%- endmacro %}
+
+
+{#- The length of a grain that a column names, as a case expression. -#}
+{% macro window_length_of(grain) -%}
+case {{ grain }}
+    {%- for name in grains() %}
+    when '{{ name }}' then {{ window_length(name) }}
+    {%- endfor %}
+end
+{%- endmacro %}
+
+
 {#-
     The finest windows in which a monitor keeps the statistics of a family: its traffic
     grain or its column grain.

@@ -26,7 +26,7 @@
     {% set known_keys = [
         'name', 'predictions', 'task', 'positive_class', 'features', 'segments',
         'column_segments', 'fairness', 'baseline', 'windows', 'slo', 'freshness',
-        'labels', 'drift', 'evidently', 'owner', 'minimum_sample',
+        'labels', 'drift', 'evidently', 'alerts', 'owner', 'minimum_sample',
     ] %}
     {% for key in block if key not in known_keys %}
         {% do wrong_monitor(name, key, 'is no key of a monitor block',
@@ -121,6 +121,7 @@
         'evidently': monitor_evidently(
             name, block.get('evidently', {}), columns + [actual]
         ),
+        'alerts': monitor_alerts(name, block.get('alerts', {})),
         'owner': owner,
         'minimum_sample': minimum_sample,
     }) }}

@@ -7,7 +7,7 @@
     {% set statistics_version = 3 %}
     {% set decisive = {'statistics_version': statistics_version} %}
     {% set indecisive = [
-        'owner', 'labels', 'freshness', 'evidently', 'columns', 'actual',
+        'owner', 'labels', 'freshness', 'evidently', 'alerts', 'columns', 'actual',
     ] %}
     {% for key, value in monitor.items() if key not in indecisive %}
         {% do decisive.update({key: value}) %}

@@ -474,10 +474,18 @@ column_rows as (
         minimum,
         maximum,
         {{ quantiles.keys() | join(',\n        ') }},
+        -- One outlier is no twentieth of the values, so it moves nothing.
+        case
+            when p05 is not null and baseline_maximum > baseline_minimum
+                then greatest(
+                    0, baseline_minimum - p05, p95 - baseline_maximum
+                ) / (baseline_maximum - baseline_minimum)
+        end as range_excess,
         distinct_count,
         distinct_count_is_exact,
         baseline_{{ baseline_figures | join(',\n        baseline_') }},
         null::double precision as unknown_rate,
+        null::double precision as baseline_unknown_rate,
         minimum_sample,
         judged_count,
         -- A label that is not there yet is no null: labels are judged by their coverage
@@ -560,12 +568,14 @@ repeated_rows as (
         {%- for name in quantiles %}
         null::double precision as {{ name }},
         {%- endfor %}
+        null::double precision as range_excess,
         null::bigint as distinct_count,
         null::boolean as distinct_count_is_exact,
         {%- for figure in baseline_figures %}
         null::double precision as baseline_{{ figure }},
         {%- endfor %}
         null::double precision as unknown_rate,
+        null::double precision as baseline_unknown_rate,
         monitors.minimum_sample,
         row_counts.row_count as judged_count,
         case
@@ -695,12 +705,14 @@ unknown_rows as (
         {%- for name in quantiles %}
         null::double precision as {{ name }},
         {%- endfor %}
+        null::double precision as range_excess,
         null::bigint as distinct_count,
         null::boolean as distinct_count_is_exact,
         {%- for figure in baseline_figures %}
         null::double precision as baseline_{{ figure }},
         {%- endfor %}
         row_count::double precision / checked_count as unknown_rate,
+        baseline_unknown_rate,
         minimum_sample,
         checked_count as judged_count,
         null::double precision as null_excess,
@@ -749,12 +761,14 @@ judged as (
         minimum,
         maximum,
         {{ quantiles.keys() | join(',\n        ') }},
+        range_excess,
         distinct_count::bigint as distinct_count,
         distinct_count_is_exact,
         {%- for figure in baseline_figures if figure != 'distinct_count' %}
         baseline_{{ figure }},
         {%- endfor %}
         baseline_distinct_count::bigint as baseline_distinct_count,
+        baseline_unknown_rate,
         case
             when judged_count < minimum_sample then 'not_computable'
             when role = 'unknown' and unknown_excess is null then 'not_computable'

@@ -45,7 +45,11 @@ class SimulationConfig(dg.Config):
     weeks: int = Field(default=8, ge=1, description="Weeks served after the training.")
     seed: int = Field(default=13, ge=0, description="The same seed, the same rows.")
     scenario: str = Field(
-        default="default", description="What goes wrong: default, none, or a YAML file."
+        default="default",
+        description=(
+            "What goes wrong: default, catalogue, random (drawn by the seed), none, or "
+            "a YAML file."
+        ),
     )
     shift: bool = Field(
         default=True, description="Move 2013 so that it ends yesterday, or leave it."
@@ -82,7 +86,7 @@ def _simulated() -> dg.AssetsDefinition:
         from simulator.scenarios import named_scenario
 
         options = ReplayOptions(
-            scenario=named_scenario(config.scenario),
+            scenario=named_scenario(config.scenario, seed=config.seed),
             weeks=config.weeks,
             seed=config.seed,
             is_shifted=config.shift,

@@ -28,9 +28,11 @@ class LayerTranslator(DagsterDbtTranslator):
     """
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
-        """The folder below ``models/``; of a source, its name."""
+        """The folder below ``models/``; of a source its name, of a seed its schema."""
         if dbt_resource_props["resource_type"] == "source":
             return str(dbt_resource_props["source_name"])
+        if dbt_resource_props["resource_type"] == "seed":
+            return str(dbt_resource_props["schema"])
         _, *folders, _ = dbt_resource_props["fqn"]
         return str(folders[0]) if folders else None
 

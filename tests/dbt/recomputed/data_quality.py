@@ -60,15 +60,23 @@ def data_quality(monitor: Monitor) -> dict[tuple[object, ...], Figures]:
                 f"baseline_{figure}": known_figures[known].get(figure)
                 for figure in OF_BASELINE
             }
+            figures["range_excess"] = _range_excess(figures)
             found[(*key, name)] = shared | figures
         cells = _cells(rows, grain)
         for name, figures in _repeated(monitor, cells):
             found[(*key, name)] = shared | {"row_count": len(rows)} | figures
+        same = baselines.get(reference, [])
+        known_rows = same or baselines.get((reference[0], "all", "all"), [])
+        known_unknown = _unknown(monitor, [known_rows])
         for name, count in _unknown(monitor, cells).items():
             found[(*key, name)] = shared | {
                 "role": "unknown",
                 "row_count": count,
                 "unknown_rate": count / len(rows),
+                "baseline_unknown_rate": known_unknown[name] / len(known_rows)
+                if known_rows
+                else None,
+                "range_excess": None,
                 "null_count": None,
                 "baseline_null_rate": None,
             }
@@ -206,6 +214,27 @@ def _edges(known: Array) -> Array:
 
 def _near_zero(value: float) -> float:
     return float(numbers([value])[0])
+
+
+def _range_excess(figures: Figures) -> Between | float | None:
+    """Between the excesses of the ends that the quantiles lie between."""
+    low, high = figures["baseline_minimum"], figures["baseline_maximum"]
+    p05, p95 = figures["p05"], figures["p95"]
+    if p05 is None or low is None or not high > low:
+        return None
+
+    def excess(lower: float, upper: float) -> float:
+        return float(max(0.0, low - lower, upper - high) / (high - low))
+
+    ends = [
+        (end.lower, end.upper) if isinstance(end, Between) else (end, end)
+        for end in (p05, p95)
+    ]
+    least, most = (
+        excess(ends[0][1], ends[1][0]),
+        excess(ends[0][0], ends[1][1]),
+    )
+    return Between(lower=least * (1 - 1e-9), upper=most * (1 + 1e-9))
 
 
 def _cells(rows: Iterable[Row], grain: str) -> list[list[Row]]:

@@ -44,6 +44,11 @@
     'fairness',
     'data_quality',
     'distributions',
+    'int_alert_rules',
+    'int_rule_evaluations',
+    'int_alert_episodes',
+    'int_incidents',
+    'alerts',
 ] %}
 {%- for model in refreshed_models %}
 -- depends_on: {{ ref(model) }}

@@ -1,0 +1,47 @@
+{#-
+    The condition that a rule is about a row of its family's mart: monitor, grain,
+    version and segment, in the windows that have to be read.
+-#}
+{% macro rule_applies(rules, mart) -%}
+{{ rules }}.monitor = {{ mart }}.monitor
+and {{ rules }}.grain = {{ mart }}.grain
+and {{ mart }}.window_end > {{ rules }}.read_since
+and (
+    {{ rules }}.versions = 'every'
+    or ({{ rules }}.versions = 'all') = ({{ mart }}.model_version = 'all')
+)
+and {{ rules }}.segment in ('*', {{ mart }}.segment)
+{%- endmacro %}
+
+
+{#-
+    The condition that a rule is about a column: by its pattern, in which * stands for
+    any text, and its role.
+-#}
+{% macro rule_names_column(rules, mart) -%}
+{{ mart }}.column_name like replace(replace(replace(replace(
+    {{ rules }}.columns, '\', '\\'), '%', '\%'), '_', '\_'), '*', '%')
+and case
+    when {{ rules }}.roles is null then {{ mart }}.role != 'actual'
+    else {{ mart }}.role = any(string_to_array({{ rules }}.roles, ' '))
+end
+{%- endmacro %}
+
+
+{#- The part of a season in which a window lies, as a number. -#}
+{% macro season_part(season, window_start) -%}
+{%- set seconds =
+    seconds_between("timestamptz '1970-01-05 00:00:00+00'", window_start) -%}
+case {{ season }}
+    when 'hour of day' then mod(floor({{ seconds }} / 3600)::bigint, 24)
+    when 'hour of week' then mod(floor({{ seconds }} / 3600)::bigint, 168)
+    when 'day of week' then mod(floor({{ seconds }} / 86400)::bigint, 7)
+    else 0
+end
+{%- endmacro %}
+
+
+{#- A rule's trailing period as an interval of hours. -#}
+{% macro period_length(period) -%}
+split_part({{ period }}, ' ', 1)::integer * interval '24 hours'
+{%- endmacro %}

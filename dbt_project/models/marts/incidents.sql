@@ -1,0 +1,218 @@
+{{ config(materialized='view') }}
+
+-- A view, so that an acknowledgement shows at once.
+
+with
+
+monitors as (
+
+    select * from {{ ref('int_monitors') }}
+
+),
+
+incidents as (
+
+    select * from {{ ref('int_incidents') }}
+
+),
+
+episodes as (
+
+    select * from {{ ref('int_alert_episodes') }}
+
+),
+
+deployments as (
+
+    select * from {{ ref('stg_raw__deployments') }}
+
+),
+
+actions as (
+
+    select * from {{ source('operations', 'incident_actions') }}
+
+),
+
+mutes as (
+
+    select * from {{ source('operations', 'mutes') }}
+
+),
+
+failed_tests as (
+
+    select * from {{ source('operations', 'failed_tests') }}
+
+),
+
+newest_actions as (
+
+    select
+        *,
+        row_number() over (
+            partition by incident_id
+            order by action_id desc
+        ) as place
+
+    from actions
+
+),
+
+acknowledgements as (
+
+    select
+        incident_id,
+        acted_at,
+        acted_by,
+        note
+
+    from newest_actions
+
+    where place = 1 and action = 'acknowledge'
+
+),
+
+muted_episodes as (
+
+    select
+        episodes.incident_id,
+        exists (
+            select 1
+            from mutes
+            where
+                mutes.monitor = episodes.monitor
+                and coalesce(mutes.rule_id, episodes.rule_id) = episodes.rule_id
+                and coalesce(mutes.column_name, episodes.column_name)
+                = episodes.column_name
+                and mutes.muted_from <= now()
+                and mutes.muted_until > now()
+        ) as is_muted
+
+    from episodes
+
+),
+
+-- A mute of one rule or column does not silence an incident that others found, too.
+muted_incidents as (
+
+    select
+        incident_id,
+        bool_and(is_muted) as is_muted
+
+    from muted_episodes
+
+    group by incident_id
+
+),
+
+-- What happened from a day before it began until it was noticed.
+causes as (
+
+    select
+        incidents.incident_id,
+        deployments.deployed_at as happened_at,
+        'version ' || deployments.model_version || ' was deployed'
+        || coalesce(': ' || deployments.note, '') as cause
+
+    from incidents
+
+    inner join deployments
+        on
+            incidents.monitor = deployments.monitor
+            and deployments.deployed_at >= incidents.started_at - interval '24 hours'
+            and deployments.deployed_at <= incidents.opened_at
+
+    union all
+
+    select
+        incidents.incident_id,
+        min(failed_tests.failed_at) as happened_at,
+        failed_tests.message as cause
+
+    from incidents
+
+    inner join failed_tests
+        on
+            failed_tests.failed_at >= incidents.started_at - interval '24 hours'
+            and failed_tests.failed_at <= incidents.opened_at
+
+    where
+        failed_tests.monitor is null
+        or failed_tests.monitor = incidents.monitor
+
+    group by incidents.incident_id, failed_tests.message
+
+),
+
+possible_causes as (
+
+    select
+        incident_id,
+        array_agg(cause order by happened_at, cause) as possible_causes
+
+    from causes
+
+    group by incident_id
+
+),
+
+described as (
+
+    select
+        incidents.incident_id,
+        incidents.monitor,
+        monitors.owner,
+        incidents.monitor || ': ' || incidents.suspect_reason
+        || case
+            when cardinality(incidents.rule_ids) > 1
+                or cardinality(incidents.column_names) > 1
+                then ', and more'
+            else ''
+        end as title,
+        case incidents.severity when 2 then 'critical' else 'warning' end as severity,
+        case
+            when incidents.closed_at is not null then 'resolved'
+            when acknowledgements.incident_id is not null then 'acknowledged'
+            else 'open'
+        end as state,
+        muted_incidents.is_muted,
+        incidents.started_at,
+        incidents.opened_at,
+        incidents.closed_at,
+        incidents.last_alert_at,
+        incidents.families,
+        incidents.rule_ids,
+        incidents.column_names,
+        incidents.model_versions,
+        incidents.alert_count,
+        incidents.suspect_rule_id,
+        incidents.suspect_family,
+        incidents.suspect_column_name,
+        incidents.suspect_metric,
+        incidents.suspect_model_version,
+        incidents.suspect_segment,
+        incidents.suspect_segment_value,
+        incidents.suspect_reason,
+        coalesce(possible_causes.possible_causes, '{}') as possible_causes,
+        acknowledgements.acted_at as acknowledged_at,
+        acknowledgements.acted_by as acknowledged_by,
+        acknowledgements.note as acknowledged_note
+
+    from incidents
+
+    inner join monitors
+        on incidents.monitor = monitors.monitor
+
+    inner join muted_incidents
+        on incidents.incident_id = muted_incidents.incident_id
+
+    left join acknowledgements
+        on incidents.incident_id = acknowledgements.incident_id
+
+    left join possible_causes
+        on incidents.incident_id = possible_causes.incident_id
+
+)
+
+select * from described
