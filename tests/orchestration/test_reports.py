@@ -10,8 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.random import Generator
+from typer.testing import CliRunner
 
 from orchestration import drift
+from orchestration.cli import app
 from orchestration.drift import evaluate_days
 from orchestration.errors import DriftlineError
 from orchestration.evaluation.drift import Baseline, evaluate_drift
@@ -327,6 +329,26 @@ def test_a_monitor_can_do_without_reports(
     evaluate_days(two_days.settings, {"flights": [SECOND]}, [silent], reports=options)
 
     assert not (tmp_path / "reports").exists()
+
+
+def test_the_command_lists_reports_and_tells_where_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DRIFTLINE_HOME", str(tmp_path))
+    index = tmp_path / "reports" / "index.html"
+    command = CliRunner()
+
+    assert "There are no reports yet" in command.invoke(app, ["reports"]).stdout
+
+    reports = Reports(ReportOptions(directory=tmp_path / "reports"))
+    reports.write(entry(FIRST, drifted_columns=("[red]carrier",)), EMPTY)
+    reports.tidy()
+
+    listed = command.invoke(app, ["reports"]).stdout
+    assert "2026-03-01" in listed
+    assert "[red]carrier" in listed
+    assert command.invoke(app, ["reports", "--path"]).stdout == f"{index}\n"
+    assert index.exists()
 
 
 def test_the_environment_says_how_long_reports_are_kept(tmp_path: Path) -> None:
