@@ -3,25 +3,38 @@
 The Dagster asset and the demo call the same functions. Days are UTC.
 """
 
+import contextlib
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
+import pandas as pd
 import psycopg
 from psycopg import sql
+from psycopg.types.json import Jsonb
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from orchestration import warehouse
+from orchestration.baselines import baseline_key, read_baseline, write_baseline
 from orchestration.errors import WarehouseError
 from orchestration.evaluation.drift import (
+    LONG_KINDS,
     Baseline,
-    DriftResult,
-    described,
     evaluate_drift,
     not_computable,
 )
+from orchestration.evaluation.methods import DATASET_METHOD, DOMAIN_CLASSIFIER
+from orchestration.evaluation.reports import day_report
+from orchestration.evaluation.results import (
+    FAILURES,
+    Column,
+    DriftResult,
+    described,
+)
 from orchestration.monitors import BaselineSource, Monitor
+from orchestration.reports import ReportEntry, ReportOptions, Reports
 from orchestration.sampling import SAMPLE_LIMIT, read_sample
 from orchestration.warehouse import ConnectionSettings
 
@@ -29,8 +42,11 @@ from orchestration.warehouse import ConnectionSettings
 # larger baseline mostly costs time.
 BASELINE_LIMIT = 10_000
 
+# Texts and vectors take more memory, and no test takes more of them.
+LONG_LIMIT = 5_000
+
 # Change it when the same rows begin to give other results: every day is then stale.
-_RESULTS_VERSION = "1"
+_RESULTS_VERSION = "2"
 
 # A broken relation, or a sample that can't be evaluated: the matter of one monitor.
 _FAILURES = (psycopg.Error, ArithmeticError, LookupError, TypeError, ValueError)
@@ -38,10 +54,14 @@ _FAILURES = (psycopg.Error, ArithmeticError, LookupError, TypeError, ValueError)
 
 @dataclass(frozen=True, kw_only=True)
 class SampleOptions:
-    """How many rows to read at most, and which: the same seed, the same rows."""
+    """How many rows to read at most, and which: the same seed, the same rows.
+
+    ``long_limit`` is that of columns of texts and embeddings, on either side.
+    """
 
     window_limit: int = SAMPLE_LIMIT
     baseline_limit: int = BASELINE_LIMIT
+    long_limit: int = LONG_LIMIT
     seed: int = 0
 
 
@@ -54,8 +74,9 @@ class DayOutcome:
 
     ``row_count`` is what the day holds, ``sample_count`` what was read of it.
     ``drifted_share`` is None if no column could be computed, and ``failure`` is set if
-    the day could not even be read. ``position`` counts from 1 to ``total``, over all
-    monitors.
+    the day could not even be read. ``report`` is the page that was written, and
+    ``report_failure`` says why there is none although there should be. ``position``
+    counts from 1 to ``total``, over all monitors.
     """
 
     monitor: str
@@ -69,6 +90,18 @@ class DayOutcome:
     seconds: float
     position: int
     total: int
+    report: Path | None = None
+    report_failure: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Day:
+    """What was read of a day."""
+
+    frame: pd.DataFrame
+    long_frame: pd.DataFrame | None
+    row_count: int
+    read_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +114,8 @@ class _EvaluatedDay:
     failure: str | None
     # None if nothing was read: then the time of writing.
     read_at: datetime | None
+    report: Path | None = None
+    report_failure: str | None = None
 
 
 def evaluate_days(
@@ -89,6 +124,8 @@ def evaluate_days(
     monitors: Sequence[Monitor],
     *,
     options: SampleOptions = DEFAULT_OPTIONS,
+    reports: ReportOptions | None = None,
+    baselines: Path | None = None,
     progress: Callable[[DayOutcome], None] | None = None,
 ) -> list[DayOutcome]:
     """Evaluate the ``days`` of each monitor, by name, and replace their results.
@@ -96,7 +133,9 @@ def evaluate_days(
     A monitor's day is written in one transaction, so a crash leaves whole days. A
     monitor that can't be read is written as not computable, with the reason, and the
     others go on; it stays stale, so that it is tried again. A day without rows has no
-    results, as it has no window in any mart. Baselines are read once.
+    results, as it has no window in any mart. Baselines are read once, or not at all if
+    a run before kept them in the directory ``baselines``. A day's report is written
+    before its results: a crash between them leaves the day stale.
 
     Raises ``ValueError`` for an unknown monitor, ``WarehouseError`` if dbt has not yet
     built the warehouse, and ``psycopg.Error`` if the connection is lost or the results
@@ -115,11 +154,17 @@ def evaluate_days(
     ):
         _prepare_tables(connection)
         # Before any sample is read: what arrives meanwhile makes the day stale again.
-        fingerprints = _fingerprints(connection, options)
+        fingerprints = _fingerprints(connection, options, monitors)
+        pages = Reports(reports) if reports is not None else None
         for name, asked in days.items():
             started = time.perf_counter()
             for evaluated in _evaluate_monitor(
-                connection, by_name[name], sorted(set(asked)), options
+                connection,
+                by_name[name],
+                sorted(set(asked)),
+                options,
+                pages=pages,
+                baselines=baselines,
             ):
                 _write(connection, evaluated, fingerprints.get((name, evaluated.day)))
                 finished = time.perf_counter()
@@ -133,6 +178,8 @@ def evaluate_days(
                 outcomes.append(outcome)
                 if progress is not None:
                     progress(outcome)
+    if pages is not None:
+        pages.tidy()
     return outcomes
 
 
@@ -152,7 +199,7 @@ def stale_days(
     """
     with warehouse.connect(settings, autocommit=True) as connection:
         _prepare_tables(connection)
-        held = _fingerprints(connection, options)
+        held = _fingerprints(connection, options, monitors)
         rows = connection.execute(
             "select monitor, day, fingerprint from evidently.evaluated_days"
         ).fetchall()
@@ -184,36 +231,131 @@ def _evaluate_monitor(
     monitor: Monitor,
     days: Sequence[date],
     options: SampleOptions,
+    *,
+    pages: Reports | None,
+    baselines: Path | None,
 ) -> Iterator[_EvaluatedDay]:
     try:
-        baseline = _read_baseline(connection, monitor, options)
+        baseline = _read_baseline(connection, monitor, options, baselines)
     except _FAILURES as error:
         _require_connection(connection, error)
         for day in days:
             yield _failed_day(monitor, day, f"baseline: {described(error)}")
         return
+    reported = (
+        pages.wanted(monitor.name, days)
+        if pages is not None and monitor.evidently.reports
+        else set()
+    )
     for day in days:
         try:
-            yield _evaluate_day(connection, monitor, day, baseline, options)
+            yield _evaluate_day(
+                connection,
+                monitor,
+                day,
+                baseline,
+                options,
+                pages=pages if day in reported else None,
+            )
         except _FAILURES as error:
             _require_connection(connection, error)
             yield _failed_day(monitor, day, described(error))
 
 
 def _read_baseline(
-    connection: psycopg.Connection, monitor: Monitor, options: SampleOptions
+    connection: psycopg.Connection,
+    monitor: Monitor,
+    options: SampleOptions,
+    directory: Path | None,
 ) -> Baseline:
+    """The baseline, made ready; its sample from the ``directory`` if it is there."""
+    frames = [
+        _read_baseline_columns(
+            connection,
+            monitor,
+            columns,
+            limit=limit,
+            seed=options.seed,
+            directory=directory,
+        )
+        for columns, limit in _parts(monitor, options, options.baseline_limit)
+    ]
+    return Baseline(
+        frames[0],
+        monitor.columns,
+        settings=monitor.evidently,
+        long_frame=frames[1] if len(frames) > 1 else None,
+    )
+
+
+def _parts(
+    monitor: Monitor, options: SampleOptions, limit: int
+) -> list[tuple[list[Column], int]]:
+    """The columns that are read together, and how many rows of them at most."""
+    short = [column for column in monitor.columns if column.kind not in LONG_KINDS]
+    long = [column for column in monitor.columns if column.kind in LONG_KINDS]
+    parts = [(short, limit)]
+    if long:
+        parts.append((long, min(limit, options.long_limit)))
+    return parts
+
+
+def _read_baseline_columns(
+    connection: psycopg.Connection,
+    monitor: Monitor,
+    columns: Sequence[Column],
+    *,
+    limit: int,
+    seed: int,
+    directory: Path | None,
+) -> pd.DataFrame:
+    identifier = _baseline_identifier(connection, monitor) if directory else None
+    key = baseline_key(
+        database=(
+            connection.info.host,
+            connection.info.port,
+            connection.info.dbname,
+        ),
+        identifier=identifier,
+        source=monitor.baseline,
+        columns=tuple(columns),
+        limit=limit,
+        seed=seed,
+    )
+    if directory is not None and identifier is not None:
+        kept = read_baseline(directory, key, columns)
+        if kept is not None:
+            return kept
     source = monitor.baseline
     sample = read_sample(
         connection,
         source.relation,
-        monitor.columns,
+        columns,
         start=source.start,
         end=_baseline_end(connection, source),
-        limit=options.baseline_limit,
-        seed=options.seed,
+        limit=limit,
+        seed=seed,
     )
-    return Baseline(sample.frame, monitor.columns)
+    if directory is not None and identifier is not None:
+        # Without a place to keep it, it is read again.
+        with contextlib.suppress(OSError):
+            write_baseline(directory, key, columns, sample.frame)
+    return sample.frame
+
+
+def _baseline_identifier(
+    connection: psycopg.Connection, monitor: Monitor
+) -> str | None:
+    """The hash of the monitor's definition and baseline, by dbt's ledger.
+
+    None while some of its windows were refreshed by another definition.
+    """
+    rows = connection.execute(
+        "select distinct definition_hash from intermediate.int_window_ledger "
+        "where monitor = %s",
+        [monitor.name],
+    ).fetchall()
+    return str(rows[0][0]) if len(rows) == 1 else None
 
 
 def _baseline_end(
@@ -237,31 +379,110 @@ def _evaluate_day(
     day: date,
     baseline: Baseline,
     options: SampleOptions,
+    *,
+    pages: Reports | None,
 ) -> _EvaluatedDay:
-    start = _start_of(day)
-    sample = read_sample(
-        connection,
-        monitor.predictions,
-        monitor.columns,
-        start=start,
-        end=start + timedelta(days=1),
-        limit=options.window_limit,
-        seed=options.seed,
+    """Evaluate a day; with ``pages``, write its report too."""
+    read = _read_day(connection, monitor, day, options)
+    results = (
+        evaluate_drift(
+            read.frame,
+            baseline,
+            minimum_sample_count=monitor.minimum_sample_count,
+            long_frame=read.long_frame,
+        )
+        if read.row_count
+        else []
     )
+    report, report_failure = None, None
+    if pages is not None:
+        try:
+            report = _write_report(pages, monitor, day, read, baseline, results)
+        except (OSError, *FAILURES) as error:
+            # The results are none the worse for it.
+            report_failure = described(error)
     return _EvaluatedDay(
         monitor=monitor,
         day=day,
-        row_count=sample.row_count,
-        sample_count=len(sample.frame),
-        results=evaluate_drift(
-            sample.frame,
-            baseline,
-            minimum_sample_count=monitor.minimum_sample_count,
-        )
-        if sample.row_count
-        else [],
+        row_count=read.row_count,
+        sample_count=len(read.frame),
+        results=results,
         failure=None,
-        read_at=sample.read_at,
+        read_at=read.read_at,
+        report=report,
+        report_failure=report_failure,
+    )
+
+
+def _read_day(
+    connection: psycopg.Connection, monitor: Monitor, day: date, options: SampleOptions
+) -> _Day:
+    start = _start_of(day)
+    samples = [
+        read_sample(
+            connection,
+            monitor.predictions,
+            columns,
+            start=start,
+            end=start + timedelta(days=1),
+            limit=limit,
+            seed=options.seed,
+        )
+        for columns, limit in _parts(monitor, options, options.window_limit)
+    ]
+    return _Day(
+        frame=samples[0].frame,
+        long_frame=samples[1].frame if len(samples) > 1 else None,
+        row_count=samples[0].row_count,
+        read_at=samples[0].read_at,
+    )
+
+
+def _write_report(
+    pages: Reports,
+    monitor: Monitor,
+    day: date,
+    read: _Day,
+    baseline: Baseline,
+    results: Sequence[DriftResult],
+) -> Path | None:
+    if not read.row_count:
+        pages.remove(monitor.name, day)
+        return None
+    report = day_report(
+        read.frame,
+        baseline,
+        results,
+        monitor=monitor.name,
+        task=monitor.task,
+        positive_class=monitor.positive_class,
+        day=day,
+        row_count=read.row_count,
+        made_at=read.read_at,
+        long_frame=read.long_frame,
+    )
+    scores = {result.method: result for result in results}
+    area = scores.get(DOMAIN_CLASSIFIER)
+    return pages.write(
+        ReportEntry(
+            monitor=monitor.name,
+            day=day.isoformat(),
+            row_count=read.row_count,
+            drifted_columns=_drifted(results),
+            drifted_share=scores[DATASET_METHOD].score,
+            classifier_area=area.score if area else None,
+            status=scores[DATASET_METHOD].status,
+        ),
+        report,
+    )
+
+
+def _drifted(results: Sequence[DriftResult]) -> tuple[str, ...]:
+    """The columns that drifted, of texts their descriptors too."""
+    return tuple(
+        result.column_name
+        for result in results
+        if result.is_drifted and result.role not in ("features", "dataset")
     )
 
 
@@ -271,7 +492,9 @@ def _failed_day(monitor: Monitor, day: date, failure: str) -> _EvaluatedDay:
         day=day,
         row_count=0,
         sample_count=0,
-        results=not_computable(monitor.columns, reason=failure),
+        results=not_computable(
+            monitor.columns, reason=failure, settings=monitor.evidently
+        ),
         failure=failure,
         read_at=None,
     )
@@ -286,26 +509,26 @@ def _require_connection(connection: psycopg.Connection, error: Exception) -> Non
 def _outcome(
     evaluated: _EvaluatedDay, *, seconds: float, position: int, total: int
 ) -> DayOutcome:
-    columns = [result for result in evaluated.results if result.role != "dataset"]
     shares = [result.score for result in evaluated.results if result.role == "dataset"]
     return DayOutcome(
         monitor=evaluated.monitor.name,
         day=evaluated.day,
         row_count=evaluated.row_count,
         sample_count=evaluated.sample_count,
-        drifted_columns=tuple(
-            result.column_name for result in columns if result.is_drifted
-        ),
+        drifted_columns=_drifted(evaluated.results),
         uncomputed_columns=tuple(
             result.column_name
-            for result in columns
+            for result in evaluated.results
             if result.status == "not_computable"
+            and result.role not in ("features", "dataset")
         ),
         drifted_share=shares[0] if shares else None,
         failure=evaluated.failure,
         seconds=seconds,
         position=position,
         total=total,
+        report=evaluated.report,
+        report_failure=evaluated.report_failure,
     )
 
 
@@ -342,7 +565,9 @@ def _prepare_tables(connection: psycopg.Connection) -> None:
 
 
 def _fingerprints(
-    connection: psycopg.Connection, options: SampleOptions
+    connection: psycopg.Connection,
+    options: SampleOptions,
+    monitors: Sequence[Monitor],
 ) -> dict[tuple[str, date], str]:
     """What each monitor's days hold now, by dbt's ledger; nothing before its first run.
 
@@ -362,12 +587,16 @@ def _fingerprints(
                 sum(label_count),
                 sum(label_checksum),
                 max(definition_hash),
-                %(options)s::text
+                %(options)s::text,
+                %(choices)s::jsonb ->> monitor
             )) as fingerprint
         from intermediate.int_window_ledger
         group by monitor, day
         """,
-        {"options": f"{_RESULTS_VERSION}|{options}"},
+        {
+            "options": f"{_RESULTS_VERSION}|{options}",
+            "choices": Jsonb({each.name: each.evidently.decisive for each in monitors}),
+        },
     ).fetchall()
     return {(monitor, day): fingerprint for monitor, day, fingerprint in rows}
 

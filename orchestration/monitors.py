@@ -11,7 +11,20 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from orchestration.errors import DriftlineError
-from orchestration.evaluation.drift import MINIMUM_SAMPLE_COUNT, Column, Kind
+from orchestration.evaluation.methods import (
+    DEFAULT_SETTINGS,
+    DRIFTED_SHARE_THRESHOLD,
+    METHODS,
+    MULTIVARIATE,
+    Choice,
+    EvidentlySettings,
+)
+from orchestration.evaluation.results import (
+    KINDS,
+    MINIMUM_SAMPLE_COUNT,
+    Column,
+    Kind,
+)
 
 _IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _DAYS = re.compile(r"(\d{1,4}) days?")
@@ -56,6 +69,8 @@ class Monitor:
     baseline: BaselineSource
     minimum_sample_count: int
     owner: str | None
+    positive_class: str | None = None
+    evidently: EvidentlySettings = DEFAULT_SETTINGS
 
 
 def parse_monitors(
@@ -88,15 +103,18 @@ def _parse_monitor(
     predictions = _relation(name, "predictions", block.get("predictions"), relations)
     baseline = _baseline(name, block.get("baseline"), predictions, relations)
     minimum_sample_count = int(block.get("minimum_sample", MINIMUM_SAMPLE_COUNT))
+    columns = _columns(name, task, block.get("features"))
     return Monitor(
         name=name,
         task=task,
         predictions=predictions,
-        columns=_columns(name, task, block.get("features")),
+        columns=columns,
         # As dbt does: a few rows dated long before all others are not the first days.
         baseline=replace(baseline, first_count=minimum_sample_count),
         minimum_sample_count=minimum_sample_count,
         owner=block.get("owner"),
+        positive_class=block.get("positive_class"),
+        evidently=_evidently(name, block.get("evidently", {}), columns),
     )
 
 
@@ -112,10 +130,10 @@ def _columns(name: str, task: str, features: object) -> tuple[Column, ...]:
                 f"Monitor {name!r}, key features: {feature!r} is no identifier; use "
                 "lowercase letters, digits and underscores."
             )
-        if kind not in ("numerical", "categorical"):
+        if kind not in KINDS:
             raise MonitorError(
-                f"Monitor {name!r}, key features.{feature}: {kind!r} is neither "
-                "numerical nor categorical."
+                f"Monitor {name!r}, key features.{feature}: {kind!r} is no kind; use "
+                f"one of {', '.join(KINDS)}."
             )
         columns.append(Column(name=str(feature), role="feature", kind=kind))
     predicted: Kind = "numerical" if task == "regression" else "categorical"
@@ -124,6 +142,117 @@ def _columns(name: str, task: str, features: object) -> tuple[Column, ...]:
         columns.append(Column(name="score", role="score", kind="numerical"))
     columns.append(Column(name="actual", role="actual", kind=predicted))
     return tuple(columns)
+
+
+def _evidently(
+    name: str, chosen: object, columns: Sequence[Column]
+) -> EvidentlySettings:
+    """What a monitor chooses of Evidently: by column, of its own or of its kind."""
+    settings = _mapping(name, "evidently", chosen)
+    _only(
+        name,
+        "evidently",
+        settings,
+        (
+            *("methods", "thresholds", "columns"),
+            *("drifted_share", "multivariate", "reports"),
+        ),
+    )
+    of_kind = _mapping(name, "evidently.methods", settings.get("methods", {}))
+    _only(name, "evidently.methods", of_kind, KINDS)
+    for kind, method in of_kind.items():
+        _require_method(name, f"evidently.methods.{kind}", method, kind)
+    of_column = _mapping(name, "evidently.columns", settings.get("columns", {}))
+    kinds = {column.name: column.kind for column in columns}
+    _only(name, "evidently.columns", of_column, tuple(kinds))
+    choices = {}
+    for column, kind in kinds.items():
+        key = f"evidently.columns.{column}"
+        own = _mapping(name, key, of_column.get(column, {}))
+        _only(name, key, own, ("method", "threshold"))
+        if "method" in own:
+            _require_method(name, f"{key}.method", own["method"], kind)
+        choice = Choice(
+            method=own.get("method", of_kind.get(kind)),
+            threshold=_threshold(name, f"{key}.threshold", own.get("threshold")),
+        )
+        if choice != Choice():
+            choices[column] = choice
+    thresholds = _mapping(name, "evidently.thresholds", settings.get("thresholds", {}))
+    _only(name, "evidently.thresholds", thresholds, (*METHODS, *MULTIVARIATE))
+    multivariate = settings.get("multivariate", list(MULTIVARIATE))
+    if not isinstance(multivariate, list) or set(multivariate) - MULTIVARIATE.keys():
+        raise MonitorError(
+            f"Monitor {name!r}, key evidently.multivariate: {multivariate!r} is no "
+            f"list of methods; use some of {', '.join(MULTIVARIATE)}, or []."
+        )
+    share = settings.get("drifted_share", DRIFTED_SHARE_THRESHOLD)
+    if not _is_positive(share) or share > 1:
+        raise MonitorError(
+            f"Monitor {name!r}, key evidently.drifted_share: {share!r} is no share; "
+            "use a number above 0, up to 1."
+        )
+    reports = settings.get("reports", True)
+    if not isinstance(reports, bool):
+        raise MonitorError(
+            f"Monitor {name!r}, key evidently.reports: {reports!r} is neither true nor "
+            "false."
+        )
+    return EvidentlySettings(
+        columns=choices,
+        thresholds={
+            method: float(threshold)
+            for method in thresholds
+            if (
+                threshold := _threshold(
+                    name, f"evidently.thresholds.{method}", thresholds[method]
+                )
+            )
+        },
+        drifted_share=float(share),
+        multivariate=tuple(dict.fromkeys(multivariate)),
+        reports=reports,
+    )
+
+
+def _mapping(name: str, key: str, value: object) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise MonitorError(
+            f"Monitor {name!r}, key {key}: {value!r} is no mapping; see "
+            "docs/evidently.md."
+        )
+    return value
+
+
+def _only(name: str, key: str, value: Mapping[str, Any], known: Sequence[str]) -> None:
+    for each in value:
+        if each not in known:
+            raise MonitorError(
+                f"Monitor {name!r}, key {key}: {each!r} is unknown; use "
+                f"{', '.join(known)}."
+            )
+
+
+def _require_method(name: str, key: str, method: object, kind: str) -> None:
+    suited = [known for known, each in METHODS.items() if kind in each.kinds]
+    if method not in suited:
+        raise MonitorError(
+            f"Monitor {name!r}, key {key}: {method!r} is no method for {kind} columns; "
+            f"use one of {', '.join(suited)}."
+        )
+
+
+def _threshold(name: str, key: str, value: object) -> float | None:
+    if value is not None and not _is_positive(value):
+        raise MonitorError(
+            f"Monitor {name!r}, key {key}: {value!r} is no threshold; use a number "
+            "above 0."
+        )
+    return None if value is None else float(str(value))
+
+
+def _is_positive(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
 
 
 def _baseline(

@@ -15,6 +15,7 @@ from orchestration.drift import (
     stale_days,
 )
 from orchestration.project import Dbt, DbtRun, NodeOutcome, read_monitors
+from orchestration.reports import ReportOptions
 from orchestration.warehouse import ConnectionSettings
 
 _AFTER_EVIDENTLY = "source:evidently.drift_results+"
@@ -49,13 +50,17 @@ def run_monitor(
     *,
     variables: Mapping[str, object] | None = None,
     options: SampleOptions = DEFAULT_OPTIONS,
+    reports: ReportOptions | None = None,
+    baselines: Path | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
     target_path: Path | None = None,
 ) -> MonitorRun:
     """dbt up to the window ledger, Evidently on the stale days, dbt after it.
 
-    ``variables`` are dbt's, as on its command line. ``progress`` is called at the start
-    of each step, and from several threads as its nodes and days are finished.
+    ``variables`` are dbt's, as on its command line. Without ``reports`` there are none,
+    and without a directory for ``baselines`` they are read anew. ``progress`` is called
+    at the start of each step, and from several threads as its nodes and days are
+    finished.
 
     Raises ``DbtError`` if a model or a test fails, ``WarehouseError`` if the warehouse
     can't be reached. A monitor that Evidently can't read is no error: see its outcomes.
@@ -85,6 +90,8 @@ def run_monitor(
         days,
         monitors,
         options=options,
+        reports=reports,
+        baselines=baselines,
         progress=lambda day: progress(
             Progress(step="evidently", done=day.position, total=total, day=day)
         ),

@@ -10,13 +10,18 @@ import numpy as np
 import pandas as pd
 import psycopg
 from psycopg import sql
+from psycopg.adapt import Loader
+from psycopg.pq import Format
 
-from orchestration.evaluation.drift import Column
+from orchestration.evaluation.results import Column
 from orchestration.monitors import Relation
 
 SAMPLE_LIMIT = 50_000
 
 _BATCH_ROWS = 10_000
+# A vector or a text can take as much as a thousand numbers.
+_BATCH_LONG_ROWS = 500
+TEXT_LIMIT = 5000
 _SMALLEST_HASH = -(2**63)
 _HASH_COUNT = 2**64
 
@@ -48,8 +53,9 @@ def read_sample(
     Every row has the same chance, and the same rows and seed give the same sample,
     whatever their order: it is the ``limit`` rows whose hashed ``prediction_id`` is
     smallest. Numerical columns are float64, with NaN for null; categorical ones hold
-    text, or None. ``connection`` must be in autocommit mode; the sample is read in one
-    snapshot, through a server-side cursor, and only its ``columns``.
+    text, or None; of texts the first 5,000 characters are read; embeddings are float32
+    arrays, or None. ``connection`` must be in autocommit mode; the sample is read in
+    one snapshot, through a server-side cursor, and only its ``columns``.
 
     Raises ``psycopg.Error`` if the relation or a column does not exist, or a value is
     not of its column's kind.
@@ -117,8 +123,39 @@ def _sampled(
 
 
 def _typed(column: Column) -> sql.Composable:
-    kind = sql.SQL("double precision" if column.kind == "numerical" else "text")
-    return sql.SQL("{}::{}").format(sql.Identifier(column.name), kind)
+    if column.kind == "text":
+        return sql.SQL("left({}::text, {})").format(
+            sql.Identifier(column.name), sql.Literal(TEXT_LIMIT)
+        )
+    kind = {"numerical": "double precision", "embedding": "double precision[]"}
+    return sql.SQL("{}::{}").format(
+        sql.Identifier(column.name), sql.SQL(kind.get(column.kind, "text"))
+    )
+
+
+# Of Postgres: the type double precision[].
+_DOUBLES_OID = 1022
+
+# An element of a binary array: its length in bytes, then itself.
+_ELEMENT = np.dtype([("length", ">i4"), ("value", ">f8")])
+_HEADER_BYTES = 20
+
+
+class _VectorLoader(Loader):
+    """A ``double precision[]`` as a float32 array, without a Python object for each.
+
+    Arrays of several dimensions, or with nulls, are no vectors: they come out empty.
+    """
+
+    format = Format.BINARY
+
+    def load(self, data: Any) -> "np.ndarray[Any, np.dtype[np.float32]]":
+        header = np.frombuffer(data, ">i4", 2)
+        if header[0] != 1 or header[1]:
+            return np.empty(0, dtype=np.float32)
+        elements = np.frombuffer(data, _ELEMENT, offset=_HEADER_BYTES)
+        with np.errstate(over="ignore"):
+            return elements["value"].astype(np.float32)
 
 
 def _frame(
@@ -130,16 +167,21 @@ def _frame(
     parts: list[list[Any]] = [[] for _ in columns]
     # Categories repeat: one object for each, not one for each row.
     texts: dict[str | None, str | None] = {}
+    is_long = any(column.kind in ("text", "embedding") for column in columns)
+    batch_rows = _BATCH_LONG_ROWS if is_long else _BATCH_ROWS
     with connection.cursor(name="driftline_sample", binary=True) as cursor:
+        cursor.adapters.register_loader(_DOUBLES_OID, _VectorLoader)
         cursor.execute(query, parameters)
-        while rows := cursor.fetchmany(_BATCH_ROWS):
+        while rows := cursor.fetchmany(batch_rows):
             for part, column, values in zip(
                 parts, columns, zip(*rows, strict=True), strict=True
             ):
                 if column.kind == "numerical":
                     part.append(np.array(values, dtype=np.float64))
-                else:
+                elif column.kind == "categorical":
                     part.extend(texts.setdefault(value, value) for value in values)
+                else:
+                    part.extend(values)
     return pd.DataFrame(
         {
             column.name: (

@@ -15,6 +15,7 @@ from orchestration.cli import (
     init,
     pipeline,
     report,
+    reports,
     rules,
     server,
     ui,
@@ -51,5 +52,15 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 
-for _module in (server, init, pipeline, report, ui, incidents, delivery, rules):
+for _module in (
+    server,
+    init,
+    pipeline,
+    report,
+    reports,
+    ui,
+    incidents,
+    delivery,
+    rules,
+):
     _module.register(app)

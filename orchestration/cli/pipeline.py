@@ -142,8 +142,10 @@ def _monitor(
     variables: Mapping[str, object],
     steps: list[_Step],
 ) -> None:
+    from orchestration.baselines import baseline_directory
     from orchestration.pipeline import Progress as PipelineProgress
     from orchestration.pipeline import run_monitor
+    from orchestration.reports import report_options
 
     names = {
         "parse": "Parse the dbt project",
@@ -164,7 +166,13 @@ def _monitor(
                 current, began = progress.step, time.perf_counter()
             advance(progress.done, progress.total, names[progress.step])
 
-        run = run_monitor(settings, variables=variables, progress=follow)
+        run = run_monitor(
+            settings,
+            variables=variables,
+            reports=report_options(os.environ),
+            baselines=baseline_directory(os.environ),
+            progress=follow,
+        )
         if current is not None:
             _note(steps, names[current], began, "")
 

@@ -1,160 +1,132 @@
-"""Row-level drift of one window against a baseline, by Evidently's default tests.
+"""Row-level drift of one window against a baseline, by Evidently's tests.
 
-Evidently chooses the test by the column's type, the size of the baseline sample and the
-number of distinct values, and brings its own threshold for it. Its tests are called
-directly: ``Report([ValueDrift(column)])`` calls the very same ones and spends more than
-nine tenths of its time on plots. ``tests/orchestration`` holds both against each other.
+Where a monitor chooses no test, Evidently does, by the column's type, the size of the
+baseline sample and the number of distinct values. Its tests are called directly:
+``Report([ValueDrift(column)])`` calls the very same ones and spends more than nine
+tenths of its time on plots. ``tests/orchestration`` holds both against each other.
 """
 
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-Kind = Literal["numerical", "categorical"]
-Role = Literal["feature", "prediction", "score", "actual", "dataset"]
-Status = Literal["ok", "warning", "critical", "not_computable"]
+from orchestration.evaluation.embeddings import USUAL_METHOD, tested_embeddings
+from orchestration.evaluation.methods import (
+    DATASET_METHOD,
+    DEFAULT_SETTINGS,
+    METHODS,
+    NAMES,
+    NO_METHOD,
+    EvidentlySettings,
+)
+from orchestration.evaluation.multivariate import ALL_FEATURES, Features
+from orchestration.evaluation.results import (
+    FAILURES,
+    MINIMUM_SAMPLE_COUNT,
+    Column,
+    DriftResult,
+    Tested,
+    computed,
+    described,
+    uncomputed,
+)
+from orchestration.evaluation.texts import (
+    Descriptor,
+    descriptors,
+    tested_texts,
+    usual_text_method,
+)
+from orchestration.evaluation.values import Values, thinned, usable_values
 
 DATASET_COLUMN = "(dataset)"
-DATASET_METHOD = "drifted_share"
-# Evidently's own default for dataset drift.
-DRIFTED_SHARE_THRESHOLD = 0.5
-MINIMUM_SAMPLE_COUNT = 50
 
-# Beyond it squares overflow, and one such value would make every statistic infinite.
-LARGEST_MAGNITUDE = 1e100
-
-# The method of a column for which Evidently had nothing to choose by.
-NO_METHOD = "default"
+# Kinds of columns whose values can be long, and are read apart, on fewer rows.
+LONG_KINDS = ("text", "embedding")
 
 # Evidently puts at least this below the distance as the baseline's standard deviation.
 _SMALLEST_NORM = 0.001
 
-# What a statistical library raises on data it can't take. One column's failure must not
-# lose the other columns.
-_FAILURES = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    NotImplementedError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Method:
-    """A drift test: our name for it, and whether it returns a p-value."""
-
-    name: str
-    is_p_value: bool
-
-
-# Evidently's registered name -> ours. It displays them, in order, as "K-S p_value",
-# "chi-square p_value", "Z-test p_value", "Wasserstein distance (normed)" and
-# "Jensen-Shannon distance". By default it chooses no others for numbers and categories:
-# one of the first three up to 1,000 baseline values, one of the last two above.
-METHODS: Mapping[str, Method] = {
-    "ks": Method(name="ks", is_p_value=True),
-    "chisquare": Method(name="chi_squared", is_p_value=True),
-    "z": Method(name="z_test", is_p_value=True),
-    "wasserstein": Method(name="wasserstein_normed", is_p_value=False),
-    "jensenshannon": Method(name="jensen_shannon", is_p_value=False),
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Column:
-    """A column of both frames: float64 if numerical, text (or None) if categorical."""
-
-    name: str
-    role: Role
-    kind: Kind
-
-
-@dataclass(frozen=True, kw_only=True)
-class DriftResult:
-    """What one test said of one column, or of the dataset.
-
-    ``score`` is Evidently's distance (Wasserstein in baseline standard deviations,
-    Jensen-Shannon from 0 to 0.83) or the share of drifted columns; it is None for tests
-    that give only a ``p_value``. The counts are of usable values, for the dataset of
-    rows. Every figure is None and ``reason`` is set if ``status`` is not computable.
-    """
-
-    column_name: str
-    role: Role
-    method: str
-    score: float | None
-    p_value: float | None
-    threshold: float | None
-    is_drifted: bool | None
-    sample_count: int
-    baseline_sample_count: int
-    status: Status
-    reason: str | None
-
-
-@dataclass(frozen=True)
-class _Values:
-    """The usable values of one column, and how many were left out."""
-
-    usable: "pd.Series[Any]"
-    missing_count: int
-
-    @property
-    def count(self) -> int:
-        return len(self.usable)
+# Descriptors are numbers, and tested as such by default.
+_NUMBER = Column(name="", role="feature", kind="numerical")
 
 
 class Baseline:
     """A baseline sample made ready once, for any number of windows."""
 
-    def __init__(self, frame: pd.DataFrame, columns: Sequence[Column]) -> None:
-        """Take the ``columns`` of ``frame``, which is not kept.
+    def __init__(
+        self,
+        frame: pd.DataFrame,
+        columns: Sequence[Column],
+        *,
+        settings: EvidentlySettings = DEFAULT_SETTINGS,
+        long_frame: pd.DataFrame | None = None,
+    ) -> None:
+        """Take the ``columns`` of ``frame``, and what a monitor chose for them.
 
-        A column that the frame lacks, or that is not of its kind, fails when it is
-        evaluated, and alone.
+        Texts and embeddings are taken from ``long_frame`` if it is given. A column that
+        the frame lacks, or that is not of its kind, fails when it is evaluated, and
+        alone. The frames are kept for reports.
         """
+        self.frame = frame
+        self.long_frame = frame if long_frame is None else long_frame
         self.columns = tuple(columns)
+        self.settings = settings
         self.row_count = len(frame)
-        self._values: dict[str, _Values] = {}
+        self._values: dict[str, Values] = {}
         self._usual_methods: dict[str, str] = {}
         self._failures: dict[str, str] = {}
+        self._descriptors: dict[str, tuple[Descriptor, ...]] = {}
+        self._features: Features | str | None = None
         for column in self.columns:
+            chosen = settings.method(column.name)
+            if chosen is not None:
+                self._usual_methods[column.name] = chosen
             try:
-                values = _usable_values(frame, column)
+                values = usable_values(
+                    self.long_frame if column.kind in LONG_KINDS else frame, column
+                )
                 self._values[column.name] = values
-                self._usual_methods[column.name] = _usual_method(values, column)
-            except _FAILURES as error:
+                if chosen is None:
+                    self._usual_methods[column.name] = _usual_method(values, column)
+                if column.kind == "text" and values.count:
+                    self._descriptors[column.name] = descriptors(values)
+            except FAILURES as error:
                 self._failures[column.name] = f"baseline: {described(error)}"
 
     def failure(self, column: Column) -> str | None:
         """Why the column can't be compared with anything, if it can't."""
         return self._failures.get(column.name)
 
-    def values(self, column: Column) -> _Values:
+    def values(self, column: Column) -> Values:
         """The usable values of a column that has not failed."""
         return self._values[column.name]
 
+    def descriptors(self, column: Column) -> tuple[Descriptor, ...]:
+        """The descriptors of a column of texts; of other columns none."""
+        return self._descriptors.get(column.name, ())
+
     def usual_method(self, column: Column) -> str:
-        """What Evidently would choose by the baseline alone.
+        """What was chosen, or what Evidently would choose by the baseline alone.
 
         So a day that can't be computed stands in the same series as its neighbours.
         """
         return self._usual_methods.get(column.name, NO_METHOD)
 
-
-def described(error: BaseException) -> str:
-    """An error in one line of at most 300 characters, for a reason."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}"[:300]
+    def features(self) -> Features:
+        """All features together. Raises ``ValueError`` if there are too few."""
+        if self._features is None:
+            try:
+                self._features = Features(self.frame, self.columns)
+            except FAILURES as error:
+                self._features = f"baseline: {error}"
+        if isinstance(self._features, str):
+            raise ValueError(self._features)
+        return self._features
 
 
 def evaluate_drift(
@@ -162,38 +134,75 @@ def evaluate_drift(
     baseline: Baseline,
     *,
     minimum_sample_count: int = MINIMUM_SAMPLE_COUNT,
+    long_frame: pd.DataFrame | None = None,
 ) -> list[DriftResult]:
-    """One result for each of the baseline's columns, then one for the dataset.
+    """One result for each of the baseline's columns, and those of all together.
 
-    ``current`` has one row per prediction of the window. Nulls, NaN, infinities and
-    numbers beyond ±1e100 are missing: they are left out and counted in ``reason``. A
-    column with fewer than ``minimum_sample_count`` usable values on either side can't
-    be computed, nor one with the same single value on both sides.
+    ``current`` has one row per prediction of the window, and ``long_frame``, if it is
+    given, the texts and embeddings of fewer. Nulls, NaN, infinities, numbers beyond
+    ±1e100 and vectors of another dimension are missing: they are left out and counted
+    in ``reason``. A column with fewer than ``minimum_sample_count``
+    usable values on either side can't be computed, nor one with the same single value
+    on both sides. After the columns come the descriptors of texts, the multivariate
+    methods of the settings, and the dataset.
     """
-    results = [
+    long = current if long_frame is None else long_frame
+    columns = [
         _column_drift(
-            current, baseline, column, minimum_sample_count=minimum_sample_count
+            long if column.kind in LONG_KINDS else current,
+            baseline,
+            column,
+            minimum_sample_count=minimum_sample_count,
         )
         for column in baseline.columns
     ]
+    described_texts = [
+        result
+        for column in baseline.columns
+        for result in _descriptor_drift(
+            long, baseline, column, minimum_sample_count=minimum_sample_count
+        )
+    ]
+    together = [
+        _multivariate_drift(
+            current, baseline, method, minimum_sample_count=minimum_sample_count
+        )
+        for method in baseline.settings.multivariate
+    ]
     dataset = _dataset_drift(
-        results,
+        columns,
+        threshold=baseline.settings.drifted_share,
         sample_count=len(current),
         baseline_sample_count=baseline.row_count,
     )
-    return [*results, dataset]
+    return [*columns, *described_texts, *together, dataset]
 
 
-def not_computable(columns: Sequence[Column], *, reason: str) -> list[DriftResult]:
+def not_computable(
+    columns: Sequence[Column],
+    *,
+    reason: str,
+    settings: EvidentlySettings = DEFAULT_SETTINGS,
+) -> list[DriftResult]:
     """The results of a window that could not be evaluated at all."""
-    results = [
-        _uncomputed(column, method=NO_METHOD, current=0, baseline=0, reason=reason)
-        for column in columns
+    return [
+        *(
+            uncomputed(
+                column_name=column.name,
+                role=column.role,
+                method=settings.method(column.name) or NO_METHOD,
+                reason=reason,
+            )
+            for column in columns
+        ),
+        *(
+            uncomputed(
+                column_name=ALL_FEATURES, role="features", method=method, reason=reason
+            )
+            for method in settings.multivariate
+        ),
+        _uncomputed_dataset(sample_count=0, baseline_sample_count=0, reason=reason),
     ]
-    dataset = _uncomputed_dataset(
-        sample_count=0, baseline_sample_count=0, reason=reason
-    )
-    return [*results, dataset]
 
 
 def _column_drift(
@@ -209,65 +218,193 @@ def _column_drift(
         try:
             baseline = baseline_sample.values(column)
             baseline_count = baseline.count
-            current = _usable_values(current_frame, column)
+            current = usable_values(
+                current_frame, column, dimension=_dimension(baseline, column)
+            )
             current_count = current.count
             reason = _why_not_computable(
                 current, baseline, minimum_sample_count=minimum_sample_count
             )
             if reason is None:
-                return _tested(current, baseline, column)
-        except _FAILURES as error:
+                method, tested = _tested(
+                    current, baseline, column, baseline_sample.settings
+                )
+                return computed(
+                    tested,
+                    column_name=column.name,
+                    role=column.role,
+                    method=method,
+                    reason=_remarks(current, baseline, method),
+                )
+        except FAILURES as error:
             reason = described(error)
-    return _uncomputed(
-        column,
+    return uncomputed(
+        column_name=column.name,
+        role=column.role,
         method=baseline_sample.usual_method(column),
-        current=current_count,
-        baseline=baseline_count,
         reason=reason,
+        sample_count=current_count,
+        baseline_sample_count=baseline_count,
     )
 
 
-def _tested(current: _Values, baseline: _Values, column: Column) -> DriftResult:
-    test = _default_test(baseline.usable, current.usable, column.kind)
-    method = METHODS[test.name]
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
+def _dimension(baseline: Values, column: Column) -> int | None:
+    return int(baseline.usable.shape[1]) if column.kind == "embedding" else None
+
+
+def _tested(
+    current: Values, baseline: Values, column: Column, settings: EvidentlySettings
+) -> tuple[str, Tested]:
+    """The method that was taken, and what it found."""
+    method = settings.method(column.name)
+    with warnings.catch_warnings(), np.errstate(all="ignore"), _fixed_seed():
         # An unseen category divides by an expected count of zero: p is then 0.
         warnings.simplefilter("ignore")
-        outcome = test(
-            baseline.usable, current.usable, _evidently_kind(column.kind), None
+        if column.kind == "text":
+            method = method or usual_text_method(baseline)
+            test = tested_texts
+        elif column.kind == "embedding":
+            method = method or USUAL_METHOD
+            test = tested_embeddings
+        else:
+            return _tested_by_registry(current, baseline, column, settings)
+        return method, test(
+            current,
+            baseline,
+            method=method,
+            threshold=settings.threshold(column.name, method),
         )
+
+
+def _tested_by_registry(
+    current: Values, baseline: Values, column: Column, settings: EvidentlySettings
+) -> tuple[str, Tested]:
+    chosen = settings.method(column.name)
+    test = (
+        _default_test(baseline.usable, current.usable, column.kind)
+        if chosen is None
+        else _chosen_test(METHODS[chosen].test, column.kind)
+    )
+    name = NAMES[test.name]
+    method = METHODS[name]
+    limit = method.row_limit
+    if method.equal_sizes:
+        limit = min(current.count, baseline.count)
+    reference = thinned(baseline.usable, limit)
+    window = thinned(current.usable, limit)
+    outcome = test(
+        reference,
+        window,
+        _evidently_kind(column.kind),
+        settings.threshold(column.name, name),
+    )
     value = float(outcome.drift_score)
     is_drifted = bool(outcome.drifted)
-    if np.isnan(value) and method.name == "jensen_shannon":
+    if np.isnan(value) and name == "jensen_shannon":
         # SciPy takes the root of a sum that rounding can make a hair negative: the two
         # distributions are the same to 15 digits.
         value, is_drifted = 0.0, False
     if not np.isfinite(value):
-        raise ValueError(f"Evidently's {method.name} returned {value}")
-    return DriftResult(
-        column_name=column.name,
-        role=column.role,
-        method=method.name,
+        raise ValueError(f"Evidently's {name} returned {value}")
+    return name, Tested(
         score=None if method.is_p_value else value,
         p_value=value if method.is_p_value else None,
         threshold=float(outcome.actual_threshold),
         is_drifted=is_drifted,
-        sample_count=current.count,
-        baseline_sample_count=baseline.count,
-        # Evidently has one threshold, so one severity.
-        status="warning" if is_drifted else "ok",
-        reason=_remarks(current, baseline, method),
+        sample_count=len(window),
+        baseline_sample_count=len(reference),
+    )
+
+
+def _descriptor_drift(
+    current_frame: pd.DataFrame,
+    baseline_sample: Baseline,
+    column: Column,
+    *,
+    minimum_sample_count: int,
+) -> Iterator[DriftResult]:
+    """The descriptors of a column of texts, by Evidently's default test."""
+    for descriptor in baseline_sample.descriptors(column):
+        name = f"{column.name} ({descriptor.name})"
+        method, baseline = NO_METHOD, descriptor.baseline
+        count = 0
+        try:
+            method = _usual_method(baseline, _NUMBER)
+            current = descriptor.values(usable_values(current_frame, column))
+            count = current.count
+            reason = _why_not_computable(
+                current, baseline, minimum_sample_count=minimum_sample_count
+            )
+            if reason is None:
+                method, tested = _tested(
+                    current,
+                    baseline,
+                    _NUMBER,
+                    EvidentlySettings(thresholds=baseline_sample.settings.thresholds),
+                )
+                yield computed(
+                    tested,
+                    column_name=name,
+                    role=column.role,
+                    method=method,
+                    reason=_remarks(current, baseline, method),
+                )
+                continue
+        except FAILURES as error:
+            reason = described(error)
+        yield uncomputed(
+            column_name=name,
+            role=column.role,
+            method=method,
+            reason=reason,
+            sample_count=count,
+            baseline_sample_count=baseline.count,
+        )
+
+
+def _multivariate_drift(
+    current: pd.DataFrame,
+    baseline: Baseline,
+    method: str,
+    *,
+    minimum_sample_count: int,
+) -> DriftResult:
+    try:
+        reason = _too_few(len(current), baseline.row_count, minimum_sample_count)
+        if reason is None:
+            with _fixed_seed():
+                tested = baseline.features().tested(
+                    method,
+                    current,
+                    threshold=baseline.settings.multivariate_threshold(method),
+                )
+            return computed(
+                tested, column_name=ALL_FEATURES, role="features", method=method
+            )
+    except FAILURES as error:
+        reason = str(error) if isinstance(error, ValueError) else described(error)
+    return uncomputed(
+        column_name=ALL_FEATURES,
+        role="features",
+        method=method,
+        reason=reason,
+        sample_count=len(current),
+        baseline_sample_count=baseline.row_count,
     )
 
 
 def _dataset_drift(
-    results: Sequence[DriftResult], *, sample_count: int, baseline_sample_count: int
+    results: Sequence[DriftResult],
+    *,
+    threshold: float,
+    sample_count: int,
+    baseline_sample_count: int,
 ) -> DriftResult:
     # Labels come later than the window: with them the share would change by itself.
     judged = [result for result in results if result.role != "actual"]
-    computed = [result for result in judged if result.is_drifted is not None]
-    uncomputed_count = len(judged) - len(computed)
-    if not computed:
+    tested = [result for result in judged if result.is_drifted is not None]
+    uncomputed_count = len(judged) - len(tested)
+    if not tested:
         causes = Counter(result.reason for result in judged)
         cause = causes.most_common(1)[0][0] if causes else "no columns"
         return _uncomputed_dataset(
@@ -275,75 +412,72 @@ def _dataset_drift(
             baseline_sample_count=baseline_sample_count,
             reason=f"none of {len(judged)} columns could be tested; mostly: {cause}",
         )
-    drifted_count = sum(1 for result in computed if result.is_drifted)
-    share = drifted_count / len(computed)
-    is_drifted = share >= DRIFTED_SHARE_THRESHOLD
-    reason = f"{drifted_count} of {len(computed)} columns drifted"
+    drifted_count = sum(1 for result in tested if result.is_drifted)
+    share = drifted_count / len(tested)
+    reason = f"{drifted_count} of {len(tested)} columns drifted"
     if uncomputed_count:
         reason += f"; {uncomputed_count} more could not be tested"
-    return DriftResult(
+    return computed(
+        Tested(
+            score=share,
+            p_value=None,
+            threshold=threshold,
+            is_drifted=share >= threshold,
+            sample_count=sample_count,
+            baseline_sample_count=baseline_sample_count,
+        ),
         column_name=DATASET_COLUMN,
         role="dataset",
         method=DATASET_METHOD,
-        score=share,
-        p_value=None,
-        threshold=DRIFTED_SHARE_THRESHOLD,
-        is_drifted=is_drifted,
-        sample_count=sample_count,
-        baseline_sample_count=baseline_sample_count,
-        status="warning" if is_drifted else "ok",
         reason=reason,
     )
 
 
-def _usable_values(frame: pd.DataFrame, column: Column) -> _Values:
-    if column.name not in frame:
-        raise ValueError(f"the sample has no column {column.name}")
-    values = frame[column.name]
-    if column.kind == "categorical":
-        usable = values.dropna().astype(str).astype(object)
-    else:
-        numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
-        # False for NaN too.
-        is_usable = np.abs(numbers) < LARGEST_MAGNITUDE
-        usable = pd.Series(numbers[is_usable], name=column.name)
-    return _Values(usable=usable, missing_count=len(values) - len(usable))
-
-
 def _why_not_computable(
-    current: _Values, baseline: _Values, *, minimum_sample_count: int
+    current: Values, baseline: Values, *, minimum_sample_count: int
 ) -> str | None:
     for side, values in (("the window", current), ("the baseline", baseline)):
         if values.count + values.missing_count == 0:
             return f"{side} has no rows"
         if values.count == 0:
-            return f"all {values.missing_count} values of {side} are missing"
+            note = f": {values.note}" if values.note else ""
+            return f"all {values.missing_count} values of {side} are missing{note}"
         if values.count < minimum_sample_count:
             return (
                 f"{side} has {values.count} usable values, "
                 f"fewer than {minimum_sample_count}"
             )
-    if _single_value(current) is not None and _single_value(current) == _single_value(
-        baseline
-    ):
+    if current.single() is not None and current.single() == baseline.single():
         return "nothing to compare: the same single value on both sides"
     return None
 
 
-def _single_value(values: _Values) -> float | str | None:
-    distinct = values.usable.unique()
-    return distinct[0] if len(distinct) == 1 else None
+def _too_few(
+    current_count: int, baseline_count: int, minimum_sample_count: int
+) -> str | None:
+    for side, count in (
+        ("the window", current_count),
+        ("the baseline", baseline_count),
+    ):
+        if count == 0:
+            return f"{side} has no rows"
+        # A half of them is fitted to, and the other judged.
+        if count < max(2 * minimum_sample_count, 4):
+            return f"{side} has {count} rows, fewer than {2 * minimum_sample_count}"
+    return None
 
 
-def _remarks(current: _Values, baseline: _Values, method: Method) -> str | None:
-    remarks = [
-        f"{values.missing_count} of {values.missing_count + values.count} values of "
-        f"{side} are missing and left out"
-        for side, values in (("the window", current), ("the baseline", baseline))
-        if values.missing_count
-    ]
+def _remarks(current: Values, baseline: Values, method: str) -> str | None:
+    remarks = []
+    for side, values in (("the window", current), ("the baseline", baseline)):
+        if values.missing_count:
+            remarks.append(
+                f"{values.missing_count} of {values.missing_count + values.count} "
+                f"values of {side} are missing and left out"
+                + (f" ({values.note})" if values.note else "")
+            )
     if (
-        method.name == "wasserstein_normed"
+        method == "wasserstein_normed"
         and float(np.std(baseline.usable)) < _SMALLEST_NORM
     ):
         remarks.append(
@@ -353,61 +487,58 @@ def _remarks(current: _Values, baseline: _Values, method: Method) -> str | None:
     return "; ".join(remarks) or None
 
 
-def _usual_method(baseline: _Values, column: Column) -> str:
+def _usual_method(baseline: Values, column: Column) -> str:
     if baseline.count == 0:
         return NO_METHOD
-    test = _default_test(baseline.usable, baseline.usable, column.kind)
-    return METHODS[test.name].name
-
-
-def _uncomputed(
-    column: Column, *, method: str, current: int, baseline: int, reason: str
-) -> DriftResult:
-    return DriftResult(
-        column_name=column.name,
-        role=column.role,
-        method=method,
-        score=None,
-        p_value=None,
-        threshold=None,
-        is_drifted=None,
-        sample_count=current,
-        baseline_sample_count=baseline,
-        status="not_computable",
-        reason=reason,
-    )
+    if column.kind == "text":
+        return usual_text_method(baseline)
+    if column.kind == "embedding":
+        return USUAL_METHOD
+    return NAMES[_default_test(baseline.usable, baseline.usable, column.kind).name]
 
 
 def _uncomputed_dataset(
     *, sample_count: int, baseline_sample_count: int, reason: str
 ) -> DriftResult:
-    return DriftResult(
+    return uncomputed(
         column_name=DATASET_COLUMN,
         role="dataset",
         method=DATASET_METHOD,
-        score=None,
-        p_value=None,
-        threshold=None,
-        is_drifted=None,
+        reason=reason,
         sample_count=sample_count,
         baseline_sample_count=baseline_sample_count,
-        status="not_computable",
-        reason=reason,
     )
 
 
+@contextmanager
+def _fixed_seed() -> Iterator[None]:
+    """Some of Evidently's tests permute by NumPy's global generator, unseeded."""
+    state = np.random.get_state()
+    np.random.seed(0)
+    try:
+        yield
+    finally:
+        np.random.set_state(state)
+
+
 def _default_test(
-    baseline: "pd.Series[Any]", current: "pd.Series[Any]", kind: Kind
+    baseline: "pd.Series[Any]", current: "pd.Series[Any]", kind: str
 ) -> Any:
     """Evidently's choice. Importing it takes 3 s, so nobody pays who does not test."""
-    from evidently.legacy.calculations.stattests import (  # type: ignore[import-untyped]
+    from evidently.legacy.calculations.stattests import (
         get_stattest,
     )
 
     return get_stattest(baseline, current, _evidently_kind(kind), None)
 
 
-def _evidently_kind(kind: Kind) -> Any:
-    from evidently.legacy.core import ColumnType  # type: ignore[import-untyped]
+def _chosen_test(test: str, kind: str) -> Any:
+    from evidently.legacy.calculations.stattests import registry
+
+    return registry.get_registered_stattest(test, _evidently_kind(kind))
+
+
+def _evidently_kind(kind: str) -> Any:
+    from evidently.legacy.core import ColumnType
 
     return ColumnType.Numerical if kind == "numerical" else ColumnType.Categorical

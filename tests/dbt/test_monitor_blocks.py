@@ -15,6 +15,8 @@ from dbt.context.providers import generate_runtime_macro_context
 from dbt.flags import set_from_args
 from dbt_common.exceptions import CompilationError
 
+from orchestration.evaluation.methods import METHODS, MULTIVARIATE
+from orchestration.evaluation.results import KINDS
 from orchestration.project import PROJECT_DIR, Dbt, DbtError, warehouse_environment
 from orchestration.warehouse import ConnectionSettings
 
@@ -109,8 +111,8 @@ WRONG: list[tuple[str, object, str]] = [
     ("features", REMOVED, "list at least one feature"),
     ("features", {}, "list at least one feature"),
     ("features", ["distance"], "list at least one feature"),
-    ("features", {"carrier": "text"}, "use numerical or categorical"),
-    ("features", {"carrier": None}, "use numerical or categorical"),
+    ("features", {"carrier": "blob"}, "use one of numerical, categorical, text"),
+    ("features", {"carrier": None}, "use one of numerical, categorical, text"),
     ("features", {"score": "numerical"}, "remove it from the features"),
     ("segments", "carrier", "write it as [origin, carrier"),
     ("segments", ["origin"], "use a feature"),
@@ -154,6 +156,23 @@ WRONG: list[tuple[str, object, str]] = [
     ("drift", {"columns": {"distance": ["ks"]}}, "write it as {methods"),
     ("drift", {"columns": {"distance": {"method": "ks"}}}, "use methods and thr"),
     ("drift", {"columns": {"carrier": {"methods": ["ks"]}}}, "for numerical columns"),
+    ("evidently", "ks", "write it as {methods: {numerical: ks}"),
+    ("evidently", {"method": "ks"}, "use some of methods, thresholds, columns"),
+    ("evidently", {"methods": "ks"}, "write it as {methods: {numerical: ks}}"),
+    ("evidently", {"methods": {"number": "ks"}}, "use some of numerical, categorical"),
+    ("evidently", {"methods": {"numerical": "g_test"}}, "use one of ks, wasserstein"),
+    ("evidently", {"thresholds": {"kl": 0.1}}, "use some of ks, wasserstein_normed"),
+    ("evidently", {"thresholds": {"ks": "0.1"}}, "use a number above 0"),
+    ("evidently", {"thresholds": {"ks": True}}, "use a number above 0"),
+    ("evidently", {"columns": {"altitude": {}}}, "use some of distance, carrier"),
+    ("evidently", {"columns": {"distance": "ks"}}, "write it as {method: psi"),
+    ("evidently", {"columns": {"distance": {"test": "ks"}}}, "use some of method, thr"),
+    ("evidently", {"columns": {"carrier": {"method": "ks"}}}, "use one of jensen_sh"),
+    ("evidently", {"columns": {"carrier": {"threshold": 0}}}, "use a number above 0"),
+    ("evidently", {"drifted_share": 50}, "use a share above 0, up to 1"),
+    ("evidently", {"multivariate": "pca"}, "use a list of some of domain_classifier"),
+    ("evidently", {"multivariate": ["pca"]}, "use a list of some of domain_classifier"),
+    ("evidently", {"reports": "no"}, "use true or false"),
     ("alerts", ["null_rate"], "write it as {null_rate: {warning: 0.1}"),
     ("alerts", {"null rate": False}, "use lowercase letters"),
     ("alerts", {"null_rate": True}, "write off, or what changes"),
@@ -286,7 +305,11 @@ def test_a_good_block_passes_and_needs_only_what_has_no_default(
         name="x" * 40,
         baseline=range_of_days,
         positive_class="",
-        features={name: "categorical" for name in ("x" * 63, "select", "_")},
+        features={
+            **{name: "categorical" for name in ("x" * 63, "select", "_")},
+            "comment": "text",
+            "vector": "embedding",
+        },
         segments=["select x _"],
         column_segments=["select x _"],
         fairness=["select x _"],
@@ -301,6 +324,18 @@ def test_a_good_block_passes_and_needs_only_what_has_no_default(
                 "_": {"methods": ["chi_squared"]},
                 "score": {"methods": ["ks"], "thresholds": {"ks": [1, 2.5]}},
             },
+        },
+        evidently={
+            "methods": {"numerical": "epps_singleton", "text": "text_classifier"},
+            "thresholds": {"ks": 0.01, "domain_classifier": 0.7},
+            "columns": {
+                "_": {"method": "g_test"},
+                "vector": {"method": "cosine", "threshold": 0.1},
+                "actual": {"threshold": 0.3},
+            },
+            "drifted_share": 1,
+            "multivariate": [],
+            "reports": False,
         },
         alerts={
             "null_rate": {"warning": 0.1, "critical": None, "minimum_sample": None},
@@ -374,6 +409,24 @@ def test_a_relation_without_what_a_block_needs_stops_the_build(
         )
 
     assert expected in str(error.value)
+
+
+def test_the_methods_of_evidently_are_those_that_the_orchestration_knows(
+    check: Callable[[object], object],
+) -> None:
+    message = sentence(check, [block(evidently={"thresholds": {"typo": 1}})])
+    assert f"use some of {', '.join([*METHODS, *MULTIVARIATE])}." in message
+
+    for kind in KINDS:
+        suited = [name for name, method in METHODS.items() if kind in method.kinds]
+        message = sentence(check, [block(evidently={"methods": {kind: "typo"}})])
+        assert f"use one of {', '.join(suited)}." in message
+
+
+def test_rows_are_not_cut_by_texts(check: Callable[[object], object]) -> None:
+    texts = block(features={"distance": "numerical", "carrier": "text"})
+
+    assert "'carrier' is none of the features" in sentence(check, [texts])
 
 
 @pytest.mark.parametrize(

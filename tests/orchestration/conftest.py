@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from orchestration import warehouse
-from orchestration.evaluation.drift import Column
+from orchestration.evaluation.results import Column
 from orchestration.monitors import BaselineSource, Monitor, Relation
 from orchestration.warehouse import ConnectionSettings
 
@@ -149,7 +149,7 @@ class SmallWarehouse:
     def results(self, columns: str) -> list[tuple[object, ...]]:
         return self.execute(
             f"select {columns} from evidently.drift_results "
-            "order by monitor, window_start, column_name"
+            "order by monitor, window_start, column_name, method"
         )
 
 

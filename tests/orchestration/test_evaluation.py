@@ -17,11 +17,11 @@ from orchestration.evaluation import drift
 from orchestration.evaluation.drift import (
     DATASET_COLUMN,
     Baseline,
-    Column,
-    DriftResult,
     evaluate_drift,
     not_computable,
 )
+from orchestration.evaluation.multivariate import ALL_FEATURES
+from orchestration.evaluation.results import Column, DriftResult
 
 NUMBER = Column(name="number", role="feature", kind="numerical")
 TEXT = Column(name="text", role="feature", kind="categorical")
@@ -148,8 +148,8 @@ def test_small_baseline_pairs_get_the_p_value_of_the_two_proportion_z_test(
 def test_every_result_is_the_one_of_evidentlys_own_report(
     generator: Generator, baseline_count: int
 ) -> None:
-    from evidently import DataDefinition, Dataset, Report  # type: ignore[import-untyped]
-    from evidently.presets import DataDriftPreset  # type: ignore[import-untyped]
+    from evidently import DataDefinition, Dataset, Report
+    from evidently.presets import DataDriftPreset
 
     def frame(count: int, shift: float) -> pd.DataFrame:
         numbers = generator.normal(shift, 1, count)
@@ -196,7 +196,7 @@ def test_every_result_is_the_one_of_evidentlys_own_report(
         for metric in metrics
         if "DriftedColumnsCount" in metric["config"]["type"]
     )
-    assert theirs.keys() == ours.keys() - {DATASET_COLUMN}
+    assert theirs.keys() == ours.keys() - {DATASET_COLUMN, ALL_FEATURES}
     for name, metric in theirs.items():
         figure = ours[name].p_value if ours[name].score is None else ours[name].score
         assert figure == pytest.approx(float(metric["value"]), rel=1e-12), name
@@ -368,6 +368,12 @@ def test_a_dataset_without_a_computable_column_is_not_computable() -> None:
 def test_a_window_that_failed_has_a_result_for_every_column() -> None:
     results = not_computable([NUMBER, TEXT], reason="no such table")
 
-    assert [result.column_name for result in results] == ["number", "text", "(dataset)"]
+    assert [(result.column_name, result.method) for result in results] == [
+        ("number", "default"),
+        ("text", "default"),
+        ("(all features)", "domain_classifier"),
+        ("(all features)", "pca_reconstruction"),
+        ("(dataset)", "drifted_share"),
+    ]
     assert {result.status for result in results} == {"not_computable"}
     assert {result.reason for result in results} == {"no such table"}

@@ -27,16 +27,23 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 @pytest.fixture(scope="module")
+def state_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
 def demo(
     definitions: dg.Definitions,
     module_database: ConnectionSettings,
     instance: dg.DagsterInstance,
+    state_directory: Path,
 ) -> dg.ExecuteInProcessResult:
     """A week of 2013, simulated and monitored by the job of that name."""
     simulation = {"weeks": 1, "shift": False, "scenario": "none"}
     with pytest.MonkeyPatch.context() as patch:
         for name, value in module_database.environ().items():
             patch.setenv(name, value)
+        patch.setenv("DRIFTLINE_HOME", str(state_directory))
         return definitions.resolve_job_def("demo").execute_in_process(
             instance=instance,
             run_config={"ops": {"simulated_traffic": {"config": simulation}}},
@@ -74,6 +81,28 @@ def test_each_evaluated_day_is_a_partition(
     partitions = sorted(instance.get_materialized_partitions(DRIFT_RESULTS))
 
     assert partitions == [day for (day,) in days]
+
+
+def test_the_newest_day_of_each_monitor_has_a_report(
+    demo: dg.ExecuteInProcessResult,
+    module_database: ConnectionSettings,
+    state_directory: Path,
+) -> None:
+    newest = query(
+        module_database,
+        "select monitor || '/' || max(window_start at time zone 'UTC')::date "
+        "from evidently.drift_results group by monitor order by monitor",
+    )
+
+    pages = state_directory.glob("reports/*/*.html")
+
+    assert sorted(f"{page.parent.name}/{page.stem}" for page in pages) == [
+        name for (name,) in newest
+    ]
+    index = (state_directory / "reports" / "index.html").read_text()
+    for page in state_directory.glob("reports/*/*.html"):
+        assert f'href="{page.parent.name}/{page.name}"' in index
+        assert "No plots" not in page.read_text()
 
 
 def test_the_tests_of_dbt_are_checks_and_pass(

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from scipy import stats
 
-from orchestration.evaluation.drift import Column
+from orchestration.evaluation.results import Column
 from orchestration.monitors import Relation
 from orchestration.sampling import read_sample
 from tests.orchestration.conftest import COLUMNS, DAY, SmallWarehouse

@@ -25,7 +25,9 @@
 
 {% macro default__sketch_position(value, kind) -%}
     {%- set hash = {
-        'numerical': 'hashfloat8extended', 'categorical': 'hashtextextended',
+        'numerical': 'hashfloat8extended',
+        'categorical': 'hashtextextended',
+        'text': 'hashtextextended',
     }[kind] -%}
     {#- 144 ln(2^64), less half a bit since the cast rounds, and never below bit 0. -#}
 (

@@ -33,7 +33,12 @@
     {% endfor %}
     {% for feature in monitor.features %}
         {% do needed.update({
-            feature.name: number_types if feature.kind == 'numerical' else none,
+            feature.name: {
+                'numerical': number_types,
+                'categorical': none,
+                'text': text_types,
+                'embedding': ['ARRAY'],
+            }[feature.kind],
         }) %}
     {% endfor %}
 
@@ -79,6 +84,7 @@
                         ~ "' has the type " ~ types[column],
                         'cast it to ' ~ (
                             'double precision' if allowed == number_types
+                            else 'double precision[]' if allowed == ['ARRAY']
                             else allowed[0]
                         )
                     ) %}

@@ -26,7 +26,7 @@
     {% set known_keys = [
         'name', 'predictions', 'task', 'positive_class', 'features', 'segments',
         'column_segments', 'fairness', 'baseline', 'windows', 'slo', 'freshness',
-        'labels', 'drift', 'alerts', 'owner', 'minimum_sample',
+        'labels', 'drift', 'evidently', 'alerts', 'owner', 'minimum_sample',
     ] %}
     {% for key in block if key not in known_keys %}
         {% do wrong_monitor(name, key, 'is no key of a monitor block',
@@ -57,7 +57,10 @@
     {% endif %}
 
     {% set features = monitor_features(name, block.get('features')) %}
-    {% set feature_names = features | map(attribute='name') | list %}
+    {#- Texts and vectors hardly repeat, so rows can't be cut by them. -#}
+    {% set feature_names = features
+        | selectattr('kind', 'in', ['numerical', 'categorical'])
+        | map(attribute='name') | list %}
 
     {% set prediction_kind = 'numerical' if task == 'regression' else 'categorical' %}
     {% set columns = [] %}
@@ -115,10 +118,19 @@
         'drift': monitor_drift(
             name, block.get('drift', {}), columns + [actual]
         ),
+        'evidently': monitor_evidently(
+            name, block.get('evidently', {}), columns + [actual]
+        ),
         'alerts': monitor_alerts(name, block.get('alerts', {})),
         'owner': owner,
         'minimum_sample': minimum_sample,
     }) }}
+{% endmacro %}
+
+
+{#- What a feature can be. SQL counts the nulls of the last two, Evidently the rest. -#}
+{% macro column_kinds() %}
+    {{ return(['numerical', 'categorical', 'text', 'embedding']) }}
 {% endmacro %}
 
 
@@ -143,10 +155,10 @@
             {% do wrong_monitor(name, 'features',
                 "'" ~ feature ~ "' is a column of the staging contract",
                 'it is monitored by itself: remove it from the features') %}
-        {% elif kind not in ['numerical', 'categorical'] %}
+        {% elif kind not in column_kinds() %}
             {% do wrong_monitor(name, 'features',
                 "'" ~ feature ~ "' has the unknown kind '" ~ kind ~ "'",
-                'use numerical or categorical') %}
+                'use one of ' ~ column_kinds() | join(', ')) %}
         {% endif %}
         {% do checked.append({'name': feature, 'kind': kind}) %}
     {% endfor %}

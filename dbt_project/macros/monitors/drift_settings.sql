@@ -100,7 +100,8 @@
                 {% do wrong_monitor(name, 'drift',
                     method ~ ' does not suit ' ~ column.name ~ ', which is '
                     ~ column.kind,
-                    'use it for numerical columns') %}
+                    'use it for ' ~ known[method].kinds | join(' and ') ~ ' columns')
+                %}
             {% endif %}
         {% endfor %}
         {% do completed.update({column.name: {

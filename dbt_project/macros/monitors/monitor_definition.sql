@@ -6,8 +6,9 @@
 {% macro monitor_definition(monitor) %}
     {% set statistics_version = 4 %}
     {% set decisive = {'statistics_version': statistics_version} %}
-    {% set indecisive =
-        ['owner', 'labels', 'freshness', 'alerts', 'columns', 'actual'] %}
+    {% set indecisive = [
+        'owner', 'labels', 'freshness', 'evidently', 'alerts', 'columns', 'actual',
+    ] %}
     {% for key, value in monitor.items() if key not in indecisive %}
         {% do decisive.update({key: value}) %}
     {% endfor %}

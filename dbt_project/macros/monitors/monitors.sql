@@ -5,9 +5,9 @@
 
     Each item: name, predictions, task, positive_class, features [{name, kind}],
     segments [{name, columns}] with those of column_segments and fairness among them,
-    baseline, windows, slo, freshness, labels, drift, alerts, owner, minimum_sample,
-    columns: what is recorded when the prediction is made [{name, role, kind}], and
-    actual, the column of the labels.
+    baseline, windows, slo, freshness, labels, drift, evidently, alerts, owner,
+    minimum_sample, columns: what is recorded when the prediction is made [{name, role,
+    kind}], and actual, the column of the labels.
 -#}
 {% macro monitors() %}
     {#- Once for each model: the macros of one ask dozens of times. -#}

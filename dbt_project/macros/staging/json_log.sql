@@ -134,6 +134,8 @@ select * from typed
         ,
         {% if feature.kind == 'numerical' -%}
         {{ json_number('predictions.features', feature.name) }}
+        {%- elif feature.kind == 'embedding' -%}
+        {{ json_vector('predictions.features', feature.name) }}
         {%- else -%}
         predictions.features ->> {{ text_literal(feature.name) }}
         {%- endif %} as {{ adapter.quote(feature.name) }}

@@ -30,6 +30,7 @@
         'name': 'column_' ~ loop.index,
         'expression':
             column_as_double(column, numeric) | indent(8) if column.kind == 'numerical'
+            else adapter.quote(column.name) if column.kind == 'embedding'
             else adapter.quote(column.name) ~ '::text',
     }) -%}
 {%- endfor -%}
@@ -216,11 +217,21 @@ where monitor = '{{ monitor.name }}'
 
 {#-
     The bin of a column's value, by its number among those of `edges_of_columns` and
-    `categories_of_columns`.
+    `categories_of_columns`. Texts and vectors have no bins but for nulls and the rest.
 -#}
 {% macro column_bin(column, value, number) -%}
     {%- if column.kind == 'numerical' -%}
 ({{ numeric_bin(value, 'edges.edges_' ~ number, 'edges.maximum_' ~ number) }})::smallint
+    {%- elif column.kind == 'text' -%}
+(case
+    when {{ value }} is null then {{ null_bin() }} else {{ other_bin() }}
+end)::smallint
+    {%- elif column.kind == 'embedding' -%}
+(case
+    when {{ value }} is null then {{ null_bin() }}
+    when {{ is_vector(value) | indent(4) }} then {{ other_bin() }}
+    else {{ invalid_bin() }}
+end)::smallint
     {%- else -%}
 (case
     when {{ value }} is null then {{ null_bin() }}

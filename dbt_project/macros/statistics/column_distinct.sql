@@ -8,7 +8,9 @@
     two took 5.3 s and gave 8.7 % for 6.9 %; registers as rows, out of `grouping sets`,
     would take as long as `int_column_bins` and many times its rows.
 -#}
-{% macro column_distinct(monitor, family, columns) -%}
+{% macro column_distinct(monitor, family, monitored_columns) -%}
+{#- Hardly two vectors are the same, and they are long. -#}
+{%- set columns = monitored_columns | rejectattr('kind', 'equalto', 'embedding') | list -%}
 {%- set segments = monitor.column_segments -%}
 {%- set selected = segment_values(segments) -%}
 {%- for column in columns -%}

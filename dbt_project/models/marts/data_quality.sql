@@ -364,16 +364,20 @@ distinct_figures as (
         *,
         case
             when kind = 'categorical' and shared_bin_count = 0 then filled_bin_count
+            when kind = 'embedding' then null
             when value_count = 0 then 0
             when minimum = maximum then 1
             else least(value_count, greatest(bit_count, round(estimated_count)))
         end as distinct_count,
-        coalesce(
-            (kind = 'categorical' and shared_bin_count = 0)
-            or value_count = 0
-            or minimum = maximum,
-            false
-        ) as distinct_count_is_exact
+        case
+            when kind != 'embedding'
+                then coalesce(
+                    (kind = 'categorical' and shared_bin_count = 0)
+                    or value_count = 0
+                    or minimum = maximum,
+                    false
+                )
+        end as distinct_count_is_exact
 
     from figures
 

@@ -16,6 +16,7 @@ from dagster_dbt import get_asset_key_for_model, get_asset_key_for_source
 from pydantic import Field
 
 from orchestration import warehouse
+from orchestration.baselines import baseline_directory
 from orchestration.defs.transformation.dbt import MONITORS, dagster_owner, dbt_models
 from orchestration.drift import (
     BASELINE_LIMIT,
@@ -25,6 +26,7 @@ from orchestration.drift import (
     evaluated_days,
     stale_days,
 )
+from orchestration.reports import report_options
 from orchestration.sampling import SAMPLE_LIMIT
 
 # Early enough for a replay of 2013, and today's unfinished day is one of them.
@@ -84,9 +86,10 @@ _READ_MODELS = sorted(
 def drift_results(
     context: dg.AssetExecutionContext, config: DriftConfig
 ) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    """Drift of every column by Evidently's default test for its type and size.
+    """Drift of every column, and of all together, by Evidently's tests.
 
-    Each day of each monitor is compared with the monitor's baseline, on samples.
+    Each day of each monitor is compared with the monitor's baseline, on samples. The
+    newest day of each gets a report in HTML.
     Grain: one row per monitor, UTC day, column and method.
     """
     settings = warehouse.settings(os.environ)
@@ -110,6 +113,8 @@ def drift_results(
         days,
         monitors,
         options=options,
+        reports=report_options(os.environ),
+        baselines=baseline_directory(os.environ),
         progress=lambda outcome: context.log.info(_line(outcome)),
     )
     _describe_days(context, outcomes)
@@ -186,6 +191,10 @@ def _metadata(outcomes: Sequence[DayOutcome]) -> dict[str, dg.MetadataValue]:
             metadata[f"drifted_share/{monitor}"] = dg.MetadataValue.float(
                 sum(shares) / len(shares)
             )
+        # The newest, as days come in order.
+        for outcome in outcomes:
+            if outcome.monitor == monitor and outcome.report is not None:
+                metadata[f"report/{monitor}"] = dg.MetadataValue.path(outcome.report)
     return metadata
 
 
@@ -210,6 +219,8 @@ def _line(outcome: DayOutcome) -> str:
         f"{len(outcome.uncomputed_columns)} not computable, "
         f"{outcome.sample_count} of {outcome.row_count} rows"
     )
+    if outcome.report_failure is not None:
+        said += f"; no report: {outcome.report_failure}"
     return (
         f"[{outcome.position}/{outcome.total}] {outcome.monitor} {outcome.day}: {said}"
     )

@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 from scipy import stats
 from sklearn import metrics
-from statsmodels.stats.proportion import (  # type: ignore[import-untyped]
+from statsmodels.stats.proportion import (
     proportion_confint,
 )
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from scipy import stats
-from statsmodels.stats.proportion import (  # type: ignore[import-untyped]
+from statsmodels.stats.proportion import (
     confint_proportions_2indep,
 )
 

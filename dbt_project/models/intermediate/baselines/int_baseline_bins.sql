@@ -128,8 +128,11 @@ special_bins as (
         values
         ({{ null_bin() }}, 'null', null),
         ({{ invalid_bin() }}, 'invalid', 'numerical'),
+        ({{ invalid_bin() }}, 'invalid', 'embedding'),
         ({{ unseen_bin() }}, 'unseen', 'categorical'),
-        ({{ other_bin() }}, 'other', 'categorical')
+        ({{ other_bin() }}, 'other', 'categorical'),
+        ({{ other_bin() }}, 'any text', 'text'),
+        ({{ other_bin() }}, 'any vector', 'embedding')
     ) as special (bin, label, kind)
         on special.kind is null or special.kind = monitored_columns.kind
 

@@ -22,9 +22,11 @@ with
 {%- set selected = segment_values(segments) -%}
 {%- set features = [] -%}
 {%- for feature in monitor.features -%}
+    {%- set name = adapter.quote(feature.name) -%}
     {%- do features.append(
-        adapter.quote(feature.name)
-        ~ ('::double precision' if feature.kind == 'numerical' else '::text')
+        name ~ '::double precision' if feature.kind == 'numerical'
+        else vector_hash(name) if feature.kind == 'embedding'
+        else name ~ '::text'
     ) -%}
 {%- endfor -%}
 {%- do selected.append({
