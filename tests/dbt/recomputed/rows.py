@@ -159,10 +159,11 @@ def read_monitor(settings: ConnectionSettings, block: Mapping[str, Any]) -> Moni
     )
     known = list(_rows(baseline, block, is_baseline=True))
     if "first" in block["baseline"]:
-        start = min(row.at for row in served).replace(hour=0, minute=0, second=0)
         days = int(block["baseline"]["first"].split()[0])
-        end = start.replace(microsecond=0) + timedelta(hours=24 * days)
-        known = [row for row in served if row.at < end]
+        times = sorted(row.at for row in served)[block.get("minimum_sample", 50) - 1 :]
+        start = times[0] - (times[0] - A_MONDAY) % GRAINS["day"] if times else A_MONDAY
+        end = start + timedelta(hours=24 * days)
+        known = [row for row in served if start <= row.at < end]
     if "from" in block["baseline"]:
         start, end = (
             datetime.fromisoformat(block["baseline"][key]).replace(tzinfo=UTC)
