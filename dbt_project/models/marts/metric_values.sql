@@ -92,7 +92,9 @@
     },
     'fairness': {
         'column_name': 'mart.class',
-        'suffix': "case mart.compared_to when 'each other' then '_each_other' else '' end",
+        'suffix': "case when mart.compared_to = 'each other'
+            then '_each_other' else ''
+        end",
         'sample_counts': {
             'prediction_count': 'mart.prediction_count',
             'labelled_count': 'mart.prediction_count',
