@@ -71,10 +71,10 @@ def test_distances_of_categories_are_those_of_evidently_but_for_the_smoothing(
     method: str, test: str, unit: float, row_count: int, known_count: int
 ) -> None:
     """By the formulas that the marts were just found equal to."""
-    from evidently.legacy.calculations.stattests import (  # type: ignore[import-untyped]
+    from evidently.legacy.calculations.stattests import (
         get_stattest,
     )
-    from evidently.legacy.core import ColumnType  # type: ignore[import-untyped]
+    from evidently.legacy.core import ColumnType
 
     generator = np.random.default_rng(7)
     known_weights = 1 / np.arange(1, 9)
