@@ -1,14 +1,14 @@
 """Evidently's drift preset, day by day against the baseline."""
 
-from evidently import (  # type: ignore[import-untyped]
+from evidently import (
     DataDefinition,
     Dataset,
     Report,
 )
-from evidently.presets import (  # type: ignore[import-untyped]
+from evidently.presets import (
     DataDriftPreset,
 )
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from benchmarks.peers.frames import Frames, main
 
