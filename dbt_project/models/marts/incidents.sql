@@ -24,7 +24,7 @@ episodes as (
 
 deployments as (
 
-    select * from {{ ref('stg_raw__deployments') }}
+    select * from {{ ref('deployments') }}
 
 ),
 
