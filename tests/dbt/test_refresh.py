@@ -711,9 +711,9 @@ def test_a_baseline_takes_rows_that_come_at_once_and_gives_up_others_when_it_is_
     only = {"reconcile": True, "only_monitors": ["flight_delayed"]}
     run = dbt.build(MODELS_ONLY, variables=only)
 
-    assert [message.split(": ")[:3] for message in run.messages[:2]] == [
-        ["Driftline", "warning", "flight_delay"],
-        ["Driftline", "warning", "flight_delay_band"],
+    # That rows of flight_delay have gone as well, more of which came, no count tells.
+    assert [message for message in run.messages if "warning" in message] == [
+        KEPT.format("flight_delay_band")
     ]
 
     run = dbt.build(MODELS_ONLY, variables={"reconcile": True})
