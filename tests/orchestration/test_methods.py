@@ -95,7 +95,9 @@ NUMERICAL: list[tuple[str, Callable[[Any, Any], float]]] = [
 ]
 
 
-@pytest.mark.parametrize(("method", "scipys"), NUMERICAL, ids=lambda value: str(value))
+@pytest.mark.parametrize(
+    ("method", "scipys"), NUMERICAL, ids=[method for method, _ in NUMERICAL]
+)
 @pytest.mark.parametrize("shift", [0.0, 0.15])
 def test_numbers_by_scipy(
     method: str, scipys: Callable[[Any, Any], float], shift: float, generator: Generator
