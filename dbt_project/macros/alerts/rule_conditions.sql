@@ -19,12 +19,18 @@ and {{ rules }}.segment in ('*', {{ mart }}.segment)
     any text, and its role.
 -#}
 {% macro rule_names_column(rules, mart) -%}
-{{ mart }}.column_name like replace(replace(replace(replace(
-    {{ rules }}.columns, '\', '\\'), '%', '\%'), '_', '\_'), '*', '%')
+{{ mart }}.column_name like {{ glob_pattern(rules ~ '.columns') }}
 and case
     when {{ rules }}.roles is null then {{ mart }}.role != 'actual'
     else {{ mart }}.role = any(string_to_array({{ rules }}.roles, ' '))
 end
+{%- endmacro %}
+
+
+{#- A pattern in which * stands for any text, as one of SQL's. -#}
+{% macro glob_pattern(glob) -%}
+replace(replace(replace(replace(
+    {{ glob }}, '\', '\\'), '%', '\%'), '_', '\_'), '*', '%')
 {%- endmacro %}
 
 

@@ -113,7 +113,8 @@ muted_incidents as (
 
 ),
 
--- What happened from a day before it began until it was noticed.
+-- What happened from a day before it began until it was noticed, and of tests, whose time
+-- is that of the run, until a day later.
 causes as (
 
     select
@@ -142,7 +143,7 @@ causes as (
     inner join failed_tests
         on
             failed_tests.failed_at >= incidents.started_at - interval '24 hours'
-            and failed_tests.failed_at <= incidents.opened_at
+            and failed_tests.failed_at <= incidents.opened_at + interval '24 hours'
 
     where
         failed_tests.monitor is null
@@ -183,7 +184,8 @@ described as (
             when acknowledgements.incident_id is not null then 'acknowledged'
             else 'open'
         end as state,
-        muted_incidents.is_muted,
+        -- An incident may be seen a moment before its episodes.
+        coalesce(muted_incidents.is_muted, false) as is_muted,
         incidents.started_at,
         incidents.opened_at,
         incidents.closed_at,
@@ -211,7 +213,7 @@ described as (
     inner join monitors
         on incidents.monitor = monitors.monitor
 
-    inner join muted_incidents
+    left join muted_incidents
         on incidents.incident_id = muted_incidents.incident_id
 
     left join acknowledgements

@@ -476,7 +476,10 @@ def _judged(rule: Record, window: Evaluation) -> Evaluation:
         distance = max(
             abs(by), rule["minimum_change"], rule["minimum_ratio"] * abs(baseline)
         )
-        return float(baseline + (side if both else math.copysign(1, by)) * distance)
+        limit = baseline + (side if both else math.copysign(1, by)) * distance
+        if rule["metric"].endswith("_rate"):
+            limit = min(limit, (1 + baseline) / 2)
+        return float(limit)
 
     bounds = (bound(rule["warning"]), bound(rule["critical"]))
     found = replace(window, expected=expected, bounds=bounds)

@@ -140,7 +140,7 @@ described as (
         *,
         concat_ws(
             '|',
-            'version 1',
+            'version 2',
             rule_id,
             {%- for column in rule_columns if column not in [
                 'description', 'runbook',

@@ -208,7 +208,7 @@ burn_rate_values as (
         on
             {{ rule_applies('rules', 'burn_rates') | indent(12) }}
             and burn_rates.slo || ' ' || burn_rates.alert
-            like replace(replace(rules.columns, '_', '\_'), '*', '%')
+            like {{ glob_pattern('rules.columns') }}
 
     where rules.method = 'burn_rate'
 
@@ -474,13 +474,17 @@ bounded as (
             when method = 'baseline' and compared_as = 'ratio'
                 then baseline_value * {{ bound }}
             when method = 'baseline'
-                then baseline_value
+                then least(
+                    baseline_value
                     + case direction when 'both' then side else sign({{ bound }}) end
                     * greatest(
                         abs({{ bound }}),
                         minimum_change,
                         minimum_ratio * abs(baseline_value)
-                    )
+                    ),
+                    -- A rate that is high in the baseline can still be told from all.
+                    case when metric like '%\_rate' then (1 + baseline_value) / 2 end
+                )
             when direction = 'both' then side * {{ bound }}
             else {{ bound }}
         end as {{ bound }}_bound{{ ',' if not loop.last }}
