@@ -198,9 +198,18 @@ def _predecessor(
             and {*earlier.rule_ids} & {*incident.rule_ids}
             and (columns[0] & columns[1] or not any(columns))
             and any(map(_is_told, entries[earlier.incident_id]))
+            and not _is_withdrawn(entries[earlier.incident_id][-1])
         ):
             return earlier
     return None
+
+
+def _is_withdrawn(last: Entry) -> bool:
+    """Whether an incident is over though it never ended: by its times it still goes on.
+
+    It was withdrawn, or has become another, which is asked in its place.
+    """
+    return last.event == "resolved" and last.incident.closed_at is None
 
 
 def _hand_over(

@@ -201,6 +201,28 @@ def test_an_incident_whose_start_moved_and_with_it_its_id_is_not_told_again() ->
     ]
     assert memory.told(incident("bbb", severity="critical")) == ["escalated"]
     assert memory.told(resolved("bbb")) == ["resolved"]
+    assert memory.told(resolved("ccc", started_at=NOW - 6 * HOUR)) == [
+        "(resolved: was bbb)"
+    ]
+
+
+@pytest.mark.parametrize("is_moved", [True, False])
+@pytest.mark.parametrize(
+    ("third", "event"), [(incident, "opened"), (resolved, "resolved")]
+)
+def test_what_became_another_or_was_withdrawn_is_not_what_happens_months_later(
+    third: Callable[..., Incident], event: str, is_moved: bool
+) -> None:
+    memory = Memory()
+    memory.see(incident("aaa"))
+    past = [resolved("bbb", started_at=NOW - 5 * HOUR)] if is_moved else []
+    memory.see(*past)
+    later = NOW + 90 * DAY
+    times = {"started_at": later - 3 * HOUR, "opened_at": later - 2 * HOUR}
+    if third is resolved:
+        times["closed_at"] = later
+
+    assert memory.told(*past, third("ccc", **times), now=later) == [event]
 
 
 def test_an_incident_of_no_column_whose_start_moved_is_not_told_again() -> None:
