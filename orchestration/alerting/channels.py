@@ -21,6 +21,7 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
 from functools import partial
+from urllib.parse import unquote_plus
 
 import httpx
 import orjson
@@ -48,6 +49,12 @@ Channel = Callable[[Message], None]
 
 _SUBJECT_LENGTH = 200
 _ANSWER_LENGTH = 200
+
+# Bytes that are read of an answer: enough that what is cut off is no half of a secret.
+_READ_LENGTH = 20_000
+
+# What is shorter than this, such as the v1 of a path, is no secret.
+_SECRET_LENGTH = 4
 
 # The content itself was refused: it will be again.
 _REFUSING_STATUSES = frozenset({400, 413, 422})
@@ -181,7 +188,11 @@ def _post(
                 # The client's timeout is for each chunk, and some drip for ever.
                 for chunk in response.iter_bytes():
                     answer += chunk
-                    if len(answer) >= _ANSWER_LENGTH or time.monotonic() > deadline:
+                    if len(answer) >= _READ_LENGTH:
+                        break
+                    if time.monotonic() > deadline:
+                        # Where it ends by chance, half a secret can be.
+                        answer = b""
                         break
     except httpx.TimeoutException as error:
         raise DeliveryError(f"no answer within {timeout_seconds:g} seconds") from error
@@ -191,12 +202,28 @@ def _post(
         # What these say can quote the address.
         raise DeliveryError(f"no proper answer: {type(error).__name__}") from None
     if not response.is_success:
-        raise _refusal(response, answer, url)
+        token = headers.get("Authorization", "").removeprefix("Bearer ")
+        said = _without_secrets(answer.decode(errors="replace"), url, token)
+        raise _refusal(response, " ".join(said.split())[:_ANSWER_LENGTH])
 
 
-def _refusal(response: httpx.Response, answer: bytes, url: str) -> DeliveryError:
-    said = " ".join(answer.decode(errors="replace").split())[:_ANSWER_LENGTH]
-    said = said.replace(url, "…").replace(httpx.URL(url).path, "…") if said else ""
+def _without_secrets(text: str, url: str, token: str) -> str:
+    """What a server said, without the address and the token that it repeats.
+
+    Nor any part of them, as it may repeat them escaped, or only the key of a query.
+    """
+    secrets = {url, token}
+    for whole in (url, str(httpx.URL(url)), token):
+        secrets |= {*re.split(r"[/?&=#@:]", whole.partition("://")[2] or whole)}
+    secrets |= {unquote_plus(each) for each in secrets}
+    # The longest first, as it may hold others.
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret) >= _SECRET_LENGTH:
+            text = text.replace(secret, "…")
+    return text
+
+
+def _refusal(response: httpx.Response, said: str) -> DeliveryError:
     reason = f"answered {response.status_code}{f': {said}' if said else ''}"
     if response.is_redirect:
         reason += ", and redirects are not followed: give the address it leads to"
