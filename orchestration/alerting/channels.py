@@ -91,6 +91,26 @@ def open_channel(
     ``environ`` holds the secrets that the receiver names, and is looked at when a
     message is sent. ``write`` takes what goes to standard output.
     """
+    return partial(_send, _channel(receiver, links, environ=environ, write=write))
+
+
+def _send(channel: Channel, message: Message) -> None:
+    try:
+        channel(message)
+    except DeliveryError:
+        raise
+    except Exception as error:
+        # Whatever it is, it is this receiver's alone. Its text may quote a secret.
+        raise DeliveryError(f"unexpected {type(error).__name__}") from error
+
+
+def _channel(
+    receiver: Receiver,
+    links: Links,
+    *,
+    environ: Mapping[str, str],
+    write: Callable[[str], None],
+) -> Channel:
     match receiver:
         case SlackReceiver():
             return partial(_send_to_slack, receiver, links, environ)
@@ -279,6 +299,12 @@ def _send_mail(
             # Only of the content: a sender or a greeting can be put right.
             is_refused=isinstance(error, smtplib.SMTPDataError)
             and error.smtp_code >= 500,
+        ) from None
+    except UnicodeError:
+        # What it says quotes the password.
+        raise DeliveryError(
+            "the user, the password or the host is not ASCII, and no mail server is "
+            "given what is not"
         ) from None
     except (smtplib.SMTPException, OSError) as error:
         if "timed out" in str(error):

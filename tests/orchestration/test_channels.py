@@ -390,6 +390,15 @@ def test_a_wrong_password_is_told_and_not_repeated(
     assert "wrong-word" not in str(error.value)
 
 
+def test_a_password_that_no_server_is_given_is_told_and_not_repeated() -> None:
+    with mail_server() as (mailbox, receiver):
+        receiver = replace(receiver, user_env="USER_", password_env="PASSWORD")
+        with pytest.raises(DeliveryError, match="is not ASCII") as error:
+            send(receiver, {"USER_": "ada", "PASSWORD": f"{SECRET}ü"})
+    assert SECRET not in str(error.value)
+    assert mailbox.mails == []
+
+
 @pytest.mark.parametrize(
     ("answer", "is_refused"), [("554 no thanks", True), ("451 try later", False)]
 )
