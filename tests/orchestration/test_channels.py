@@ -205,7 +205,7 @@ def test_no_secret_is_logged_or_repeated(
     "echo",
     [
         "{url}",
-        "x" * 180 + " {url}",
+        "x" * 150 + " {url}",
         "POST {path}",
         "no such key: " + SECRET,
         "key=" + SECRET + "&amp;of=us",
