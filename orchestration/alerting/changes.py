@@ -20,6 +20,7 @@ Event = Literal["opened", "escalated", "resolved", "reopened"]
 LATE_AFTER = timedelta(days=2)
 
 MUTED = "muted"
+NOT_ROUTED = "not routed"
 ACKNOWLEDGED = "acknowledged"
 FIRST_USE = "first use"
 
@@ -81,8 +82,9 @@ def decide(
 ) -> list[Decision]:
     """The changes that a receiver's ledger lacks, in the order in which to tell them.
 
-    ``ledger`` is in the order of deciding. ``receives`` says who is routed to the
-    receiver; the end of what it was told of is told in any case.
+    ``ledger`` is in the order of deciding. ``receives`` says what is routed to the
+    receiver. What is not is noted, so that a route that is widened brings what goes on
+    and nothing of the past. The end of what it was told of is told in any case.
     """
     entries: dict[str, list[Entry]] = {}
     for entry in ledger:
@@ -128,7 +130,11 @@ def decide(
             is_late=not is_first_use and now - _moment(event, incident) > LATE_AFTER,
             is_whole=event == "resolved" and not any(map(_is_told, history)),
         )
-        add(change, _reason_to_skip(change, is_first_use=is_first_use))
+        is_routed = any(map(_is_told, history)) or receives(incident)
+        add(
+            change,
+            _reason_to_skip(change, is_routed=is_routed, is_first_use=is_first_use),
+        )
     for incident_id, incident in gone.items():
         told = _known(filter(_is_told, entries[incident_id]))
         if told is not None and told.is_open:
@@ -142,30 +148,38 @@ def _next_event(
     *,
     receives: Callable[[Incident], bool],
 ) -> Event | None:
-    """What the receiver has to be told next, or, of a muted incident, is not told."""
+    """What the receiver has to be told next, or, if muted or not routed, is not."""
     seen = _known(history)
     told = _known(filter(_is_told, history))
-    # Each change is kept from a receiver once; after the mute it is told what is left.
-    known = seen if incident.is_muted else told
+    is_routed = told is not None or receives(incident)
+    # Each change is kept from a receiver once; after that it is told what is left.
+    known = told if is_routed and not incident.is_muted else seen
     if known is None:
-        # Began and ended while it was muted.
-        if seen is not None and not incident.is_open:
-            return None
-        if not receives(incident):
+        # Began and ended while it was muted, or before it was routed. Unless its last
+        # change is what the routes ask for, such as that it became critical.
+        if (
+            seen is not None
+            and not incident.is_open
+            and (not seen.is_open or receives(history[-1].incident))
+        ):
             return None
         return "opened" if incident.is_open else "resolved"
     if known.is_open and not incident.is_open:
         return "resolved"
     if not known.is_open and incident.is_open:
-        return "reopened" if receives(incident) else None
+        return "reopened" if told is None or receives(incident) else None
     if known.is_open and incident.severity == "critical" != known.severity:
         return "escalated"
     return None
 
 
-def _reason_to_skip(change: Change, *, is_first_use: bool) -> str | None:
+def _reason_to_skip(
+    change: Change, *, is_routed: bool, is_first_use: bool
+) -> str | None:
     if change.incident.is_muted:
         return MUTED
+    if not is_routed:
+        return NOT_ROUTED
     if is_first_use and not change.incident.is_open:
         return FIRST_USE
     if change.incident.state == "acknowledged" and change.event in (
@@ -198,9 +212,18 @@ def _predecessor(
             and {*earlier.rule_ids} & {*incident.rule_ids}
             and (columns[0] & columns[1] or not any(columns))
             and any(map(_is_told, entries[earlier.incident_id]))
+            and not _is_withdrawn(entries[earlier.incident_id][-1])
         ):
             return earlier
     return None
+
+
+def _is_withdrawn(last: Entry) -> bool:
+    """Whether an incident is over though it never ended: by its times it still goes on.
+
+    It was withdrawn, or has become another, which is asked in its place.
+    """
+    return last.event == "resolved" and last.incident.closed_at is None
 
 
 def _hand_over(
@@ -235,9 +258,10 @@ def _known(history: Iterable[Entry]) -> _Known | None:
 def _is_told(entry: Entry) -> bool:
     """Whether the receiver need not hear of it again.
 
-    It does, after the mute, of what happened meanwhile and still differs.
+    It does, after the mute or once it is routed, of what happened meanwhile and still
+    differs.
     """
-    return entry.skipped_reason != MUTED
+    return entry.skipped_reason not in (MUTED, NOT_ROUTED)
 
 
 def _moment(event: Event, incident: Incident) -> datetime:

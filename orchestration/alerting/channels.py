@@ -21,6 +21,7 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
 from functools import partial
+from urllib.parse import unquote_plus
 
 import httpx
 import orjson
@@ -48,6 +49,12 @@ Channel = Callable[[Message], None]
 
 _SUBJECT_LENGTH = 200
 _ANSWER_LENGTH = 200
+
+# Bytes that are read of an answer: enough that what is cut off is no half of a secret.
+_READ_LENGTH = 20_000
+
+# What is shorter than this, such as the v1 of a path, is no secret.
+_SECRET_LENGTH = 4
 
 # The content itself was refused: it will be again.
 _REFUSING_STATUSES = frozenset({400, 413, 422})
@@ -84,6 +91,26 @@ def open_channel(
     ``environ`` holds the secrets that the receiver names, and is looked at when a
     message is sent. ``write`` takes what goes to standard output.
     """
+    return partial(_send, _channel(receiver, links, environ=environ, write=write))
+
+
+def _send(channel: Channel, message: Message) -> None:
+    try:
+        channel(message)
+    except DeliveryError:
+        raise
+    except Exception as error:
+        # Whatever it is, it is this receiver's alone. Its text may quote a secret.
+        raise DeliveryError(f"unexpected {type(error).__name__}") from error
+
+
+def _channel(
+    receiver: Receiver,
+    links: Links,
+    *,
+    environ: Mapping[str, str],
+    write: Callable[[str], None],
+) -> Channel:
     match receiver:
         case SlackReceiver():
             return partial(_send_to_slack, receiver, links, environ)
@@ -181,7 +208,11 @@ def _post(
                 # The client's timeout is for each chunk, and some drip for ever.
                 for chunk in response.iter_bytes():
                     answer += chunk
-                    if len(answer) >= _ANSWER_LENGTH or time.monotonic() > deadline:
+                    if len(answer) >= _READ_LENGTH:
+                        break
+                    if time.monotonic() > deadline:
+                        # Where it ends by chance, half a secret can be.
+                        answer = b""
                         break
     except httpx.TimeoutException as error:
         raise DeliveryError(f"no answer within {timeout_seconds:g} seconds") from error
@@ -191,12 +222,28 @@ def _post(
         # What these say can quote the address.
         raise DeliveryError(f"no proper answer: {type(error).__name__}") from None
     if not response.is_success:
-        raise _refusal(response, answer, url)
+        token = headers.get("Authorization", "").removeprefix("Bearer ")
+        said = _without_secrets(answer.decode(errors="replace"), url, token)
+        raise _refusal(response, " ".join(said.split())[:_ANSWER_LENGTH])
 
 
-def _refusal(response: httpx.Response, answer: bytes, url: str) -> DeliveryError:
-    said = " ".join(answer.decode(errors="replace").split())[:_ANSWER_LENGTH]
-    said = said.replace(url, "…").replace(httpx.URL(url).path, "…") if said else ""
+def _without_secrets(text: str, url: str, token: str) -> str:
+    """What a server said, without the address and the token that it repeats.
+
+    Nor any part of them, as it may repeat them escaped, or only the key of a query.
+    """
+    secrets = {url, token}
+    for whole in (url, str(httpx.URL(url)), token):
+        secrets |= {*re.split(r"[/?&=#@:]", whole.partition("://")[2] or whole)}
+    secrets |= {unquote_plus(each) for each in secrets}
+    # The longest first, as it may hold others.
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret) >= _SECRET_LENGTH:
+            text = text.replace(secret, "…")
+    return text
+
+
+def _refusal(response: httpx.Response, said: str) -> DeliveryError:
     reason = f"answered {response.status_code}{f': {said}' if said else ''}"
     if response.is_redirect:
         reason += ", and redirects are not followed: give the address it leads to"
@@ -252,6 +299,12 @@ def _send_mail(
             # Only of the content: a sender or a greeting can be put right.
             is_refused=isinstance(error, smtplib.SMTPDataError)
             and error.smtp_code >= 500,
+        ) from None
+    except UnicodeError:
+        # What it says quotes the password.
+        raise DeliveryError(
+            "the user, the password or the host is not ASCII, and no mail server is "
+            "given what is not"
         ) from None
     except (smtplib.SMTPException, OSError) as error:
         if "timed out" in str(error):

@@ -9,7 +9,7 @@ two that deliver at once don't both send. No receiver waits for another.
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -26,6 +26,7 @@ from orchestration.alerting.incidents import (
     read_incidents,
 )
 from orchestration.alerting.messages import DatedChange, Message, counted
+from orchestration.errors import DriftlineError
 from orchestration.warehouse import ConnectionSettings
 
 
@@ -37,6 +38,7 @@ class Outcome:
     when it is tried again: null if it is given up. ``waiting_count`` changes wait, for
     that or because the receiver got its messages of the hour. ``skipped`` counts what
     was decided now and is not told, by reason. ``is_busy``: another run delivers to it.
+    ``is_unrecorded``: the ledger does not hold all of this, so the next run must look.
     """
 
     receiver: str
@@ -46,6 +48,7 @@ class Outcome:
     waiting_count: int = 0
     skipped: Mapping[str, int] = field(default_factory=dict)
     is_busy: bool = False
+    is_unrecorded: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,10 +98,21 @@ def deliver(
     }
     wait(futures.values(), timeout=patience_seconds)
     executor.shutdown(wait=False)
-    return [
-        future.result() if future.done() else Outcome(receiver=name, is_busy=True)
-        for name, future in futures.items()
-    ]
+    return [_outcome(name, future) for name, future in futures.items()]
+
+
+def _outcome(receiver: str, future: "Future[Outcome]") -> Outcome:
+    if not future.done():
+        return Outcome(receiver=receiver, is_busy=True)
+    error = future.exception()
+    if error is None or isinstance(error, DriftlineError):
+        return future.result()
+    # The others have theirs, and are told what came of it.
+    return Outcome(
+        receiver=receiver,
+        failure=f"unexpected {type(error).__name__}",
+        is_unrecorded=True,
+    )
 
 
 def plan(
@@ -181,11 +195,12 @@ def describe(outcome: Outcome) -> str:
         changes = sum(len(message.changes) for message in outcome.sent)
         parts.append(f"sent {counted(changes, 'change')}")
     if outcome.failure is not None:
-        then = (
-            f"tried again from {outcome.next_attempt_at:%H:%M:%S} UTC on"
-            if outcome.next_attempt_at is not None
-            else "given up, as it is refused again and again"
-        )
+        if outcome.next_attempt_at is not None:
+            then = f"tried again from {outcome.next_attempt_at:%H:%M:%S} UTC on"
+        elif outcome.is_unrecorded:
+            then = "tried again by the next run"
+        else:
+            then = "given up, as it is refused again and again"
         parts.append(f"failed: {outcome.failure} ({then})")
     if outcome.waiting_count:
         why = (

@@ -57,6 +57,10 @@ class Memory:
 CRITICAL = incident(severity="critical")
 
 
+def is_critical(each: Incident) -> bool:
+    return each.severity == "critical"
+
+
 @pytest.mark.parametrize(
     ("history", "told"),
     [
@@ -151,14 +155,45 @@ def test_of_an_acknowledged_incident_only_worse_news_and_the_end_are_told() -> N
 def test_who_only_hears_of_critical_incidents_is_told_when_one_becomes_so() -> None:
     memory = Memory()
 
-    def is_critical(each: Incident) -> bool:
-        return each.severity == "critical"
-
+    assert memory.told(incident(), receives=is_critical) == ["(opened: not routed)"]
     assert memory.told(incident(), receives=is_critical) == []
     assert memory.told(CRITICAL, receives=is_critical) == ["opened"]
     # Who was told of the beginning is told of the end, whatever the routes say by now.
     assert memory.told(resolved(), receives=lambda _: False) == ["resolved"]
     assert memory.told(CRITICAL, receives=lambda _: False) == []
+
+
+def test_a_route_that_is_widened_brings_what_goes_on_and_nothing_of_the_past() -> None:
+    memory = Memory()
+    before = [incident("aaa"), incident("bbb"), resolved("ccc")]
+    assert memory.told(*before, receives=is_critical) == [
+        "(opened: not routed)",
+        "(opened: not routed)",
+        "(resolved: not routed)",
+    ]
+    after = [incident("aaa"), resolved("bbb"), resolved("ccc")]
+    assert memory.told(*after, receives=is_critical) == ["(resolved: not routed)"]
+
+    opened = memory.see(*after)
+
+    assert [each.incident_id for each in opened] == ["aaa"]
+    assert memory.told(resolved("aaa"), *after[1:]) == ["resolved"]
+
+
+def test_what_ended_as_the_route_was_widened_is_of_the_past() -> None:
+    memory = Memory()
+    memory.see(incident(), receives=is_critical)
+
+    assert memory.told(resolved()) == []
+
+
+def test_what_became_critical_and_ended_unseen_is_told_to_who_hears_of_those() -> None:
+    memory = Memory()
+    memory.see(incident(), receives=is_critical)
+
+    (whole,) = memory.see(resolved(severity="critical"), receives=is_critical)
+
+    assert (whole.skipped_reason, whole.change.is_whole) == (None, True)
 
 
 def test_a_change_about_days_long_past_says_so() -> None:
@@ -201,6 +236,28 @@ def test_an_incident_whose_start_moved_and_with_it_its_id_is_not_told_again() ->
     ]
     assert memory.told(incident("bbb", severity="critical")) == ["escalated"]
     assert memory.told(resolved("bbb")) == ["resolved"]
+    assert memory.told(resolved("ccc", started_at=NOW - 6 * HOUR)) == [
+        "(resolved: was bbb)"
+    ]
+
+
+@pytest.mark.parametrize("is_moved", [True, False])
+@pytest.mark.parametrize(
+    ("third", "event"), [(incident, "opened"), (resolved, "resolved")]
+)
+def test_what_became_another_or_was_withdrawn_is_not_what_happens_months_later(
+    third: Callable[..., Incident], event: str, is_moved: bool
+) -> None:
+    memory = Memory()
+    memory.see(incident("aaa"))
+    past = [resolved("bbb", started_at=NOW - 5 * HOUR)] if is_moved else []
+    memory.see(*past)
+    later = NOW + 90 * DAY
+    times = {"started_at": later - 3 * HOUR, "opened_at": later - 2 * HOUR}
+    if third is resolved:
+        times["closed_at"] = later
+
+    assert memory.told(*past, third("ccc", **times), now=later) == [event]
 
 
 def test_an_incident_of_no_column_whose_start_moved_is_not_told_again() -> None:

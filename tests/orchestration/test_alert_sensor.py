@@ -6,6 +6,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from orchestration.alerting import ledger
 from orchestration.alerting.configuration import AlertingError
 from orchestration.defs.automation.alerts import deliver_alerts
 from orchestration.warehouse import ConnectionSettings
@@ -71,6 +72,20 @@ def test_it_runs_every_minute_unless_it_is_turned_off(
 
 def test_before_the_first_build_it_says_what_to_do(tick: Ticks) -> None:
     assert "run `driftline monitor`" in tick()
+
+
+def test_what_no_ledger_holds_is_looked_for_again(
+    alerts: AlertWarehouse,
+    tick: Ticks,
+    server: HttpReceiver,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    alerts.hold(incident())
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger, "record", lambda *_, **__: 1 / 0)
+        assert "unexpected ZeroDivisionError" in tick()
+
+    assert tick() == "r1: sent 1 change."
 
 
 def test_it_tells_a_change_once_and_then_only_looks(

@@ -201,6 +201,31 @@ def test_no_secret_is_logged_or_repeated(
         assert SECRET not in text
 
 
+@pytest.mark.parametrize(
+    "echo",
+    [
+        "{url}",
+        "x" * 150 + " {url}",
+        "POST {path}",
+        "no such key: " + SECRET,
+        "key=" + SECRET + "&amp;of=us",
+        "https:\\/\\/host\\/hook\\/" + SECRET,
+        "a b/" + SECRET,
+        "got Bearer t0/" + SECRET,
+    ],
+)
+def test_no_answer_brings_a_secret_back(echo: str, server: HttpReceiver) -> None:
+    path = f"/a%20b/{SECRET}?key={SECRET}&of=us"
+    url = server.url + path
+    server.status, server.answer = 401, echo.format(url=url, path=path).encode()
+    receiver = WebhookReceiver(name="r", url_env="URL", token_env="TOKEN")
+
+    with pytest.raises(DeliveryError, match="answered 401: ") as error:
+        send(receiver, {"URL": url, "TOKEN": f"t0/{SECRET}"})
+
+    assert SECRET[:10] not in str(error.value)
+
+
 def test_standard_output_gets_plain_text(capsys: pytest.CaptureFixture[str]) -> None:
     send(StdoutReceiver(name="r"), {})
 
@@ -363,6 +388,15 @@ def test_a_wrong_password_is_told_and_not_repeated(
         ) as error:
             send(receiver, {"USER_": "ada", "PASSWORD": "wrong-word"})
     assert "wrong-word" not in str(error.value)
+
+
+def test_a_password_that_no_server_is_given_is_told_and_not_repeated() -> None:
+    with mail_server() as (mailbox, receiver):
+        receiver = replace(receiver, user_env="USER_", password_env="PASSWORD")
+        with pytest.raises(DeliveryError, match="is not ASCII") as error:
+            send(receiver, {"USER_": "ada", "PASSWORD": f"{SECRET}ü"})
+    assert SECRET not in str(error.value)
+    assert mailbox.mails == []
 
 
 @pytest.mark.parametrize(

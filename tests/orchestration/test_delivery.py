@@ -84,7 +84,6 @@ class Deliverer:
             self.alerting,
             environ={},
             clock=lambda: self.now,
-            write=print,
             **options,
         )
 
@@ -347,6 +346,33 @@ def test_one_that_is_wrongly_configured_keeps_no_other_waiting(
     assert len(second.sent) == 1
 
 
+def test_an_unexpected_error_of_one_is_recorded_and_fails_no_other(
+    alerts: AlertWarehouse, server: HttpReceiver
+) -> None:
+    run = Deliverer(alerts.settings, server.url)
+    run.alerting = parse_alerting(
+        "receivers:\n"
+        "  - {name: r1, type: stdout}\n"
+        f"  - {{name: r2, type: webhook, url: '{server.url}'}}\n",
+        source="test",
+    )
+    alerts.hold(incident())
+
+    def write(text: str) -> None:
+        raise ZeroDivisionError("a secret")
+
+    first, second = run.all(write=write)
+
+    assert describe(first) == (
+        "r1: failed: unexpected ZeroDivisionError (tried again from 12:01:00 UTC on)."
+    )
+    assert len(second.sent) == 1
+    assert set(alerts.deliveries("receiver, last_error")) == {
+        ("r1", "unexpected ZeroDivisionError"),
+        ("r2", None),
+    }
+
+
 def test_more_messages_than_an_hour_allows_become_one_in_the_next(
     alerts: AlertWarehouse, server: HttpReceiver
 ) -> None:
@@ -513,7 +539,7 @@ def test_a_crash_between_sending_and_recording_repeats_that_message_and_no_other
 
 
 @pytest.mark.parametrize("step", ["record", "group", "begin_attempt", "record_sent"])
-def test_an_error_at_any_step_is_raised_and_the_next_run_does_the_rest(
+def test_an_error_at_any_step_is_told_and_the_next_run_does_the_rest(
     step: str,
     alerts: AlertWarehouse,
     server: HttpReceiver,
@@ -523,8 +549,11 @@ def test_an_error_at_any_step_is_raised_and_the_next_run_does_the_rest(
     alerts.hold(incident())
     with monkeypatch.context() as patch:
         patch.setattr(ledger, step, _failing)
-        with pytest.raises(ZeroDivisionError):
-            run()
+        outcome = run()
+    assert outcome.is_unrecorded
+    assert describe(outcome) == (
+        "r1: failed: unexpected ZeroDivisionError (tried again by the next run)."
+    )
 
     run.now += 2 * MINUTE
     run()

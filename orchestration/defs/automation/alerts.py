@@ -46,6 +46,6 @@ def deliver_alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     for outcome, line in zip(outcomes, told, strict=True):
         if outcome.failure is not None:
             context.log.warning(line)
-    if not any(outcome.is_busy for outcome in outcomes):
+    if not any(outcome.is_busy or outcome.is_unrecorded for outcome in outcomes):
         context.update_cursor(seen.state)
     return dg.SkipReason(" ".join(told))
