@@ -9,7 +9,6 @@ from typing import Annotated
 
 import psycopg
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from orchestration import warehouse
@@ -29,11 +28,11 @@ from orchestration.alerting.incidents import (
     unmute,
 )
 from orchestration.alerting.messages import clean
-from orchestration.cli.words import COLOURS, moment, print_json, shown
+from orchestration.cli.words import COLOURS, console, moment, print_json, shown
 
 _PANEL = "Incidents"
 _GOING_ON = {"open", "acknowledged"}
-_out = Console(highlight=False)
+_out = console()
 
 _incidents = typer.Typer(rich_markup_mode="rich")
 

@@ -20,14 +20,14 @@ from orchestration.alerting.scorecard import (
     read_detections,
     read_false_alarms,
 )
-from orchestration.cli.words import COLOURS, moment, print_json, shown
+from orchestration.cli.words import COLOURS, console, moment, print_json, shown
 from orchestration.errors import DriftlineError
 
 if TYPE_CHECKING:
     from orchestration.alerting.rules import Rule
 
 _PANEL = "Incidents"
-_out = Console(highlight=False)
+_out = console()
 
 _rules = typer.Typer(rich_markup_mode="rich")
 

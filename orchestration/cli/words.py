@@ -4,10 +4,17 @@ import json
 from datetime import UTC, datetime
 
 from rich import markup
+from rich.console import Console
 
 from orchestration.alerting.messages import clean
 
 COLOURS = {"critical": "red", "warning": "yellow"}
+
+
+def console() -> Console:
+    """Standard output; a file or a pipe, without a width of its own, gets a wide one."""
+    own = Console(highlight=False)
+    return own if own.is_terminal else Console(highlight=False, width=160)
 
 
 def shown(text: str) -> str:

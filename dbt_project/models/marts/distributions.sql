@@ -82,7 +82,8 @@ labelled_bins as (
         lower_bound,
         upper_bound,
         case
-            when kind = 'categorical' or bin < 0 then label
+            when kind = 'categorical' or bin < 0
+                then {{ key_text('label') | indent(20) }}
             when lower_bound is null and upper_bound is null then 'any number'
             when lower_bound is null then 'below ' || upper_bound
             when upper_bound is null and is_above_maximum then 'above ' || lower_bound
