@@ -8,7 +8,7 @@ from evidently import (
 from evidently.presets import (
     DataDriftPreset,
 )
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from benchmarks.peers.frames import Frames, main
 

@@ -12,7 +12,7 @@ COLOURS = {"critical": "red", "warning": "yellow"}
 
 
 def console() -> Console:
-    """Standard output; a file or a pipe, without a width of its own, gets a wide one."""
+    """Standard output; a file or a pipe, with no width of its own, gets a wide one."""
     own = Console(highlight=False)
     return own if own.is_terminal else Console(highlight=False, width=160)
 
