@@ -113,8 +113,8 @@ muted_incidents as (
 
 ),
 
--- What happened from a day before it began until it was noticed; of tests, whose time is
--- that of the run, until a day later.
+-- What happened from a day before it began until it was noticed. Tests have the time of
+-- the run, so theirs may be a day later.
 causes as (
 
     select
