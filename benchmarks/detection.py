@@ -26,8 +26,8 @@ from simulator.flights import data_directory, read_flights
 from simulator.replay import ReplayOptions, simulate
 from simulator.scenarios import named_scenario
 
-# Far from the seeds that anybody would try first.
-SEEDS = (101, 102, 103, 104, 105)
+# Rules were set by looking at random-101 to -103, so these are others.
+SEEDS = (201, 202, 203, 204, 205)
 RESULTS = Path(__file__).resolve().parent.parent / "build" / "detection.json"
 
 _err = Console(stderr=True, highlight=False)
@@ -76,7 +76,7 @@ class QuietStretch:
 def main(
     scenarios: Annotated[
         list[str] | None,
-        typer.Argument(help="Scenarios; by default none, default and random-101 …"),
+        typer.Argument(help="Scenarios; by default none, default and random-201 …"),
     ] = None,
     weeks: Annotated[int, typer.Option(min=1, max=45)] = 20,
     json_path: Annotated[
