@@ -196,16 +196,16 @@ merged as (
         -- apart.
         case
             when kind = 'numerical' and bin >= 0
-                then coalesce(
-                    least(
-                        9,
+                then least(
+                    9,
+                    coalesce(
                         floor(
                             10 * (reference_below + reference_count / 2.0)
                             / reference_total
-                        )
-                    )::integer,
-                    0
-                )
+                        ),
+                        0
+                    )
+                )::integer
             else bin
         end as coarse_bin,
         label,
