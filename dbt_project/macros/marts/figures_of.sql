@@ -13,3 +13,13 @@
     {% endfor %}
     {{ return(figures) }}
 {% endmacro %}
+
+
+{#- The same of several marts, {mart: [figure]}; a unit test overrides it. -#}
+{% macro figures_by_mart(marts) %}
+    {% set figures = {} %}
+    {% for mart in marts %}
+        {% do figures.update({mart: figures_of(mart)}) %}
+    {% endfor %}
+    {{ return(figures) }}
+{% endmacro %}

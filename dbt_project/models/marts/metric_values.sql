@@ -107,6 +107,7 @@
         },
     },
 } -%}
+{%- set figures = figures_by_mart(marts) -%}
 
 with
 
@@ -137,7 +138,7 @@ with
 
     cross join lateral (
         values
-        {%- for figure in figures_of(mart) %}
+        {%- for figure in figures[mart] %}
         {%- set sample_counts = [] %}
         {%- for beginning, sample_count in parts.sample_counts.items()
             if figure.startswith(beginning) %}
