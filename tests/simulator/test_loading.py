@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from orchestration import warehouse
 from orchestration.warehouse import ConnectionSettings
-from simulator import loading
+from simulator import loading, reading
 from simulator.loading import (
     LoadCounts,
     SimulatedIncident,
@@ -437,7 +437,7 @@ def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(
 def test_a_line_without_end_is_cut_and_the_next_one_is_loaded(
     connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loading, "KEPT_LINE_BYTES", 2_000_000)
+    monkeypatch.setattr(reading, "KEPT_LINE_BYTES", 2_000_000)
     endless = b"x" * 3_000_000
 
     counts = load(connection, prediction(0), endless, prediction(1))
