@@ -32,7 +32,10 @@ VALIDATED = date(2024, 11, 1)
 
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """How much there is to measure; ``histories`` in days, by name."""
+    """How much there is to measure; ``histories`` in days, by name.
+
+    ``copies_in_a_day`` of the ``rows`` fill one day, for Driftline's Evidently step.
+    """
 
     rows: int
     days: int
@@ -42,6 +45,7 @@ class Sizes:
     added_days: int
     label_windows: tuple[int, ...]
     repetitions: int
+    copies_in_a_day: int
 
 
 @contextmanager
@@ -66,6 +70,7 @@ FULL = Sizes(
     added_days=3,
     label_windows=(1, 10, 100),
     repetitions=3,
+    copies_in_a_day=10,
 )
 QUICK = Sizes(
     rows=2_000,
@@ -76,6 +81,7 @@ QUICK = Sizes(
     added_days=1,
     label_windows=(1,),
     repetitions=1,
+    copies_in_a_day=30,
 )
 
 

@@ -33,7 +33,12 @@ PEERS = {
         Peer(
             name="evidently",
             python=Path(sys.executable),
-            jobs={"drift": "Evidently: drift preset, day by day"},
+            jobs={
+                "drift": "Evidently: drift preset, day by day",
+                "drift_of_few_values": (
+                    "Evidently: the same without the feature of 20,000 values"
+                ),
+            },
         ),
         Peer(
             name="nannyml",

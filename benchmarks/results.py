@@ -74,6 +74,11 @@ COMPARISONS = (
         at_least=12,
     ),
     Comparison(
+        title="… without the feature of 20,000 values ÷ all families, wide table",
+        over=("evidently.drift_of_few_values",),
+        under=WIDE,
+    ),
+    Comparison(
         title="Evidently's drift preset ÷ all families from a JSON log",
         over=("evidently.drift",),
         under=JSON,
@@ -157,14 +162,15 @@ class Results:
                 at_least=comparison.at_least,
                 at_most=comparison.at_most,
             )
-        evaluation = self.figures.get("evaluation")
-        if evaluation is not None and evaluation.memory is not None:
-            yield Ratio(
-                title="memory of Driftline's Evidently process",
-                value=evaluation.memory.process / GIB,
-                unit="GiB",
-                at_most=1,
-            )
+        for key in ("evaluation", "evaluation.big_day"):
+            evaluation = self.figures.get(key)
+            if evaluation is not None and evaluation.memory is not None:
+                yield Ratio(
+                    title=f"memory of {evaluation.title}",
+                    value=evaluation.memory.process / GIB,
+                    unit="GiB",
+                    at_most=1,
+                )
 
     def _comparisons_of_labels(self) -> Iterator[Comparison]:
         """Each number of days with the next fewer: the time may grow with it."""

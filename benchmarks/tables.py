@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterable, Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,14 @@ import pyarrow as pa
 import pyarrow.csv
 from psycopg import sql
 
-from benchmarks.generate import CATEGORIES, FEATURES, MODEL, NUMBERS, Log
+from benchmarks.generate import (
+    CATEGORIES,
+    FEATURES,
+    MODEL,
+    NUMBERS,
+    Log,
+    midnight,
+)
 
 BLOCK_BYTES = 1 << 20
 
@@ -65,6 +73,41 @@ def load_history(connection: psycopg.Connection, log: Log) -> None:
             "bench.outcomes",
             labels.assign(loaded_at=labels["observed_at"] + delay),
         )
+
+
+def fill_day(connection: psycopg.Connection, day: date, *, copies: int) -> None:
+    """Put all predictions of the wide table into one more day, ``copies`` times.
+
+    Their indexes go, since filling them would take longer than all that is measured.
+    """
+    columns = [
+        name
+        for (name,) in connection.execute(
+            "select attname from pg_attribute where attnum > 0 and not attisdropped"
+            " and attrelid = 'bench.predictions'::regclass order by attnum"
+        )
+    ]
+    values = {
+        "id": sql.SQL("number * (select max(id) + 1 from bench.predictions) + id"),
+        "predicted_at": sql.SQL(
+            "{} + (predicted_at - date_trunc('day', predicted_at, 'UTC'))"
+        ).format(sql.Literal(midnight(day))),
+    }
+    connection.execute("alter table bench.predictions drop constraint predictions_pkey")
+    connection.execute("drop index bench.predictions_predicted_at_idx")
+    connection.execute(
+        sql.SQL(
+            "insert into bench.predictions ({}) select {} from bench.predictions"
+            " cross join generate_series(1, {}) as copies (number)"
+        ).format(
+            sql.SQL(", ").join(map(sql.Identifier, columns)),
+            sql.SQL(", ").join(
+                values.get(name, sql.Identifier(name)) for name in columns
+            ),
+            sql.Literal(copies),
+        )
+    )
+    analyze(connection)
 
 
 def load_now(connection: psycopg.Connection, log: Log) -> None:

@@ -14,7 +14,13 @@ from benchmarks.bench import END, Bench
 from benchmarks.builds import measure_builds
 from benchmarks.generate import CATEGORIES, NUMBERS, days_before, midnight
 from benchmarks.measure import Figure, Worker, timed, timed_with_server
-from benchmarks.tables import WIDE_TABLES, analyze, load_history, load_wide_baseline
+from benchmarks.tables import (
+    WIDE_TABLES,
+    analyze,
+    fill_day,
+    load_history,
+    load_wide_baseline,
+)
 from orchestration import warehouse
 from orchestration.warehouse import ConnectionSettings
 
@@ -39,6 +45,8 @@ def measure_wide(bench: Bench, *, evaluate: bool, read_sql: bool) -> None:
             _measure_evaluation(bench, settings)
         if read_sql:
             _measure_read_sql(bench, settings)
+        if evaluate:
+            _measure_big_day(bench, settings)
 
 
 def _measure_scan(bench: Bench, connection: psycopg.Connection, rows: int) -> None:
@@ -72,12 +80,34 @@ def _measure_evaluation(bench: Bench, settings: ConnectionSettings) -> None:
     """Driftline's own Evidently step, which reads samples of one day after another."""
     days = days_before(END, bench.sizes.added_days)
     bench.progress("evaluating samples with Evidently, as Driftline does")
+    title = f"Driftline's Evidently step, {len(days)} days sampled"
+    _evaluate(bench, settings, "evaluation", title, days)
+
+
+def _measure_big_day(bench: Bench, settings: ConnectionSettings) -> None:
+    """The same for one day with all rows of the month, many times."""
+    rows = bench.sizes.rows * bench.sizes.copies_in_a_day
+    bench.progress(f"filling a day with {rows:,} predictions")
+    with warehouse.connect(settings, autocommit=True) as connection:
+        fill_day(connection, END, copies=bench.sizes.copies_in_a_day)
+    bench.progress("evaluating a sample of it with Evidently")
+    title = f"Driftline's Evidently step, a day of {rows:,} rows"
+    _evaluate(bench, settings, "evaluation.big_day", title, [END])
+
+
+def _evaluate(
+    bench: Bench,
+    settings: ConnectionSettings,
+    key: str,
+    title: str,
+    days: Sequence[date],
+) -> None:
     with Worker(postmaster=bench.postmaster) as worker:
         finished = worker.run(evaluation.evaluate, settings, days)
     bench.report(
-        "evaluation",
+        key,
         Figure(
-            title=f"Driftline's Evidently step, {len(days)} days sampled",
+            title=title,
             runs=(finished.result,),
             processor=(finished.processor,),
             memory=finished.memory,

@@ -7,9 +7,7 @@ A connection given to these functions must not be inside a transaction: each bat
 transaction of its own, so that memory and locks stay bounded whatever the file's size.
 """
 
-import gzip
 import io
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,22 +18,15 @@ from typing import Any, NamedTuple, TypeVar
 import psycopg
 from psycopg import sql
 
+from simulator.reading import BATCH_LINES, BadLine, Batch, batch_of, read_batches
 from simulator.records import (
-    PARSERS,
     BaselinePrediction,
     Label,
-    LineError,
     LoggedPrediction,
     Record,
     Target,
 )
 
-BATCH_LINES = 50_000
-BATCH_BYTES = 64 * 1024 * 1024
-# A longer line is refused by the parser; of one longer than this not all is kept.
-KEPT_LINE_BYTES = 16 * 1024 * 1024
-
-_CHUNK_BYTES = 256 * 1024
 # Fewer new rows than this change no plan.
 _ROWS_WORTH_ANALYZING = 10_000
 
@@ -144,22 +135,6 @@ class Simulation(NamedTuple):
     served_from: datetime
 
 
-class BadLine(NamedTuple):
-    """A line for ``raw.quarantine``; ``line_number`` counts from 1."""
-
-    line_number: int
-    payload: bytes
-    reason: str
-
-
-@dataclass(frozen=True)
-class _Damage:
-    """The end of a stream that could not be read to its end."""
-
-    payload: bytes
-    reason: str
-
-
 def create_raw_schema(connection: psycopg.Connection) -> None:
     """Make the schema ``raw``, its tables and their columns where they are missing."""
     _require_idle(connection)
@@ -202,8 +177,8 @@ def load_lines(
     """
     create_raw_schema(connection)
     counts = LoadCounts()
-    for records, bad in one_ahead(_parsed_batches(stream, target, batch_lines)):
-        counts += _load_batch(connection, records, bad, target=target, source=source)
+    for batch in read_batches(stream, target, batch_lines):
+        counts += _load_batch(connection, batch, target=target, source=source)
         if progress is not None:
             progress(counts.received)
     analyze_if_grown(connection, target, counts)
@@ -228,8 +203,7 @@ def load_records(
     for start in range(0, len(records), BATCH_LINES):
         counts += _load_batch(
             connection,
-            records[start : start + BATCH_LINES],
-            [],
+            batch_of(records[start : start + BATCH_LINES], target),
             target=target,
             source=source,
         )
@@ -315,100 +289,12 @@ def analyze_if_grown(
         analyze(connection, target)
 
 
-# Reading lines
-
-
-def _decompressed(stream: io.BufferedReader) -> io.BufferedReader | gzip.GzipFile:
-    """The stream itself, or what is in it if it begins like a gzip file."""
-    if stream.peek(2)[:2] == b"\x1f\x8b":
-        return gzip.GzipFile(fileobj=stream)
-    return stream
-
-
-def _lines(stream: io.BufferedReader | gzip.GzipFile) -> Iterator[bytes | _Damage]:
-    """The lines of a stream without their ends, then why it could not be read on."""
-    rest = b""
-    left_out = 0
-    try:
-        while chunk := stream.read1(_CHUNK_BYTES):
-            first, *others = chunk.split(b"\n")
-            if left_out:
-                left_out += len(first)
-            else:
-                rest += first
-                left_out = max(0, len(rest) - KEPT_LINE_BYTES)
-            for line in others:
-                yield _whole(rest, left_out)
-                rest, left_out = line, 0
-    except (OSError, EOFError, zlib.error) as error:
-        yield _Damage(
-            payload=rest, reason=f"the file cannot be read beyond this line: {error}"
-        )
-        return
-    if rest:
-        yield _whole(rest, left_out)
-
-
-def _whole(line: bytes, left_out: int) -> bytes | _Damage:
-    if not left_out:
-        return line
-    return _Damage(
-        payload=line[:KEPT_LINE_BYTES],
-        reason=f"the line is longer than {KEPT_LINE_BYTES} bytes; its end is left out",
-    )
-
-
-def _parsed_batches(
-    stream: io.BufferedReader, target: Target, batch_lines: int
-) -> Iterator[tuple[list[Record], list[BadLine]]]:
-    """The records of each batch, and the lines that are none."""
-    lines = enumerate(_lines(_decompressed(stream)), start=1)
-    while batch := _take_batch(lines, batch_lines):
-        yield _parsed(batch, PARSERS[target])
-
-
-def _take_batch(
-    lines: Iterator[tuple[int, bytes | _Damage]], batch_lines: int
-) -> list[tuple[int, bytes | _Damage]]:
-    """The next lines, numbered; an empty list at the end of the stream."""
-    batch = []
-    size = 0
-    for number, line in lines:
-        batch.append((number, line))
-        size += len(line.payload if isinstance(line, _Damage) else line)
-        if len(batch) == batch_lines or size >= BATCH_BYTES:
-            break
-    return batch
-
-
-def _parsed(
-    batch: Iterable[tuple[int, bytes | _Damage]], parse: Callable[[bytes], Record]
-) -> tuple[list[Record], list[BadLine]]:
-    records: list[Record] = []
-    bad: list[BadLine] = []
-    for number, line in batch:
-        if isinstance(line, _Damage):
-            bad.append(BadLine(number, line.payload, line.reason))
-            continue
-        if number == 1:
-            line = line.removeprefix(b"\xef\xbb\xbf")
-        stripped = line.strip()
-        if not stripped:
-            continue
-        try:
-            records.append(parse(stripped))
-        except LineError as error:
-            bad.append(BadLine(number, line, str(error)))
-    return records, bad
-
-
 # One batch, one transaction
 
 
 def _load_batch(
     connection: psycopg.Connection,
-    records: Sequence[Record],
-    bad: Sequence[BadLine],
+    batch: Batch,
     *,
     target: Target,
     source: str,
@@ -417,24 +303,23 @@ def _load_batch(
     _require_idle(connection)
     with connection.transaction():
         started_at = _clock(connection)
-        kept = list(_without_repeats(records, target))
         if target is Target.PREDICTION_LOGS:
             _lock(connection, target)
-            _make_partitions(connection, kept)
+            _make_partitions(connection, batch.months)
         loaded_at = _clock(connection)
-        loaded = _copy_new(connection, kept, target, loaded_at)
+        loaded = _copy_new(connection, batch, target, loaded_at)
         if loaded is None:
-            _stage(connection, kept, target)
+            _stage(connection, batch, target)
             # Until the end of the transaction no other loader writes this table, so
             # what is not there now is not there when the rows are moved.
             _lock(connection, target)
             loaded_at = _clock(connection)
             loaded = _move(connection, target, loaded_at)
         load_id = _next_load_id(connection)
-        quarantined = _quarantine(connection, bad, load_id, target, loaded_at)
+        quarantined = _quarantine(connection, batch.bad, load_id, target, loaded_at)
         counts = LoadCounts(
             loaded=loaded,
-            duplicates=len(records) - loaded + len(bad) - quarantined,
+            duplicates=batch.record_count - loaded + len(batch.bad) - quarantined,
             quarantined=quarantined,
         )
         _record_load(
@@ -449,29 +334,9 @@ def _load_batch(
     return counts
 
 
-def _without_repeats(records: Iterable[Record], target: Target) -> Iterator[Record]:
-    """The first record of each identity; of labels, the one observed last."""
-    if target is Target.GROUND_TRUTH:
-        latest: dict[str, Label] = {}
-        for record in records:
-            assert isinstance(record, Label)
-            known = latest.get(record.prediction_id)
-            if known is None or record.observed_at >= known.observed_at:
-                latest[record.prediction_id] = record
-        yield from latest.values()
-        return
-    seen: set[object] = set()
-    has_time = target is Target.PREDICTION_LOGS
-    for record in records:
-        identity = (record[0], record[3]) if has_time else record[0]  # type: ignore[misc]
-        if identity not in seen:
-            seen.add(identity)
-            yield record
-
-
 def _copy_new(
     connection: psycopg.Connection,
-    records: Sequence[Record],
+    batch: Batch,
     target: Target,
     loaded_at: datetime,
 ) -> int | None:
@@ -493,16 +358,13 @@ def _copy_new(
                 )
             ) as copy,
         ):
-            for record in records:
-                copy.write_row((*record, loaded_at))
+            copy.write(batch.rows_with(loaded_at))
     except psycopg.errors.UniqueViolation:
         return None
-    return len(records)
+    return batch.row_count
 
 
-def _stage(
-    connection: psycopg.Connection, records: Iterable[Record], target: Target
-) -> None:
+def _stage(connection: psycopg.Connection, batch: Batch, target: Target) -> None:
     columns = _RECORD_TYPES[target]._fields
     connection.execute(
         sql.SQL("create temporary table staged ({}) on commit drop").format(
@@ -518,8 +380,7 @@ def _stage(
             sql.SQL("copy staged ({}) from stdin").format(_names(columns))
         ) as copy,
     ):
-        for record in records:
-            copy.write_row(record)
+        copy.write(batch.rows)
 
 
 def _move(connection: psycopg.Connection, target: Target, loaded_at: datetime) -> int:
@@ -562,14 +423,9 @@ def _insertion(connection: psycopg.Connection, target: Target) -> sql.Composed:
 
 
 def _make_partitions(
-    connection: psycopg.Connection, predictions: Iterable[Record]
+    connection: psycopg.Connection, months: Iterable[tuple[int, int]]
 ) -> None:
     """Make the months that predictions need and the table lacks."""
-    months = set()
-    for prediction in predictions:
-        assert isinstance(prediction, LoggedPrediction)
-        predicted_at = prediction.predicted_at.astimezone(UTC)
-        months.add((predicted_at.year, predicted_at.month))
     for year, month in sorted(months):
         start = datetime(year, month, 1, tzinfo=UTC)
         end = start.replace(

@@ -69,7 +69,4 @@ def _read(path: Path) -> pd.DataFrame:
     frame = pd.read_parquet(path)
     # Not every tool takes times with a zone; these are all in UTC.
     frame["predicted_at"] = frame["predicted_at"].dt.tz_localize(None)
-    # pandas 3 keeps texts in Arrow arrays, and looking up a value copies the array:
-    # Evidently then takes minutes for a day of 20,000 categories.
-    texts = frame.select_dtypes(exclude=["number", "bool", "datetime"]).columns
-    return frame.astype(dict.fromkeys(texts, object))
+    return frame

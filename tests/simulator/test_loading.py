@@ -3,11 +3,16 @@
 import gzip
 import io
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,7 +20,7 @@ from hypothesis import strategies as st
 
 from orchestration import warehouse
 from orchestration.warehouse import ConnectionSettings
-from simulator import loading
+from simulator import loading, reading
 from simulator.loading import (
     LoadCounts,
     SimulatedIncident,
@@ -23,6 +28,7 @@ from simulator.loading import (
     load_lines,
     load_simulated_incidents,
 )
+from simulator.reading import BATCH_LINES
 from simulator.records import Target
 
 START = datetime(2026, 10, 31, 22, tzinfo=UTC)
@@ -68,7 +74,7 @@ def load(
     connection: psycopg.Connection,
     *lines: object,
     target: Target = Target.PREDICTION_LOGS,
-    batch_lines: int = loading.BATCH_LINES,
+    batch_lines: int = BATCH_LINES,
 ) -> LoadCounts:
     return load_lines(
         connection,
@@ -325,6 +331,28 @@ def test_labels_restated_in_later_batches_of_a_file_are_kept_in_order(
     assert again == LoadCounts(duplicates=5)
 
 
+@pytest.mark.parametrize(
+    "text", ["tab\t", "line\nend\r\n", "\\", "\\N", "\\.", "\\t", "'\"", "\x01", "🛩 é"]
+)
+def test_texts_arrive_as_they_were_sent(
+    connection: psycopg.Connection, text: str
+) -> None:
+    sent = prediction(0, prediction_id=text, error=text, features={text: text})
+
+    load(connection, sent)
+    # A second batch of the same is staged, as one of its rows is there already.
+    load(connection, sent, prediction(1, error=text))
+
+    rows = connection.execute(
+        "select prediction_id, error, features from raw.prediction_logs"
+        " order by predicted_at"
+    ).fetchall()
+    assert rows == [
+        (text, text, {text: text}),
+        ("p1", text, {"age": 1, "city": "Oslo"}),
+    ]
+
+
 def test_a_gzipped_file_is_read_like_a_plain_one(
     connection: psycopg.Connection,
 ) -> None:
@@ -409,7 +437,7 @@ def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(
 def test_a_line_without_end_is_cut_and_the_next_one_is_loaded(
     connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loading, "KEPT_LINE_BYTES", 2_000_000)
+    monkeypatch.setattr(reading, "KEPT_LINE_BYTES", 2_000_000)
     endless = b"x" * 3_000_000
 
     counts = load(connection, prediction(0), endless, prediction(1))
@@ -442,6 +470,31 @@ def test_progress_counts_the_lines_done(connection: psycopg.Connection) -> None:
     )
 
     assert done == [2, 4, 5]
+
+
+def test_the_process_that_reads_ends_with_the_loader(
+    database: ConnectionSettings, tmp_path: Path
+) -> None:
+    fifo = tmp_path / "lines"
+    os.mkfifo(fifo)
+    loader = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "simulator"),
+            *("load", str(fifo), "--target", Target.PREDICTION_LOGS),
+        ],
+        env=os.environ | database.environ(),
+    )
+    line = json.dumps(prediction(0)).encode() + b"\n"
+    with fifo.open("wb") as file:
+        # Two batches and a half: the loader waits for more.
+        file.write(line * (BATCH_LINES * 5 // 2))
+        file.flush()
+        children = psutil.Process(loader.pid).children(recursive=True)
+        loader.kill()
+        loader.wait()
+        _, alive = psutil.wait_procs(children, timeout=30)
+    assert children
+    assert not alive
 
 
 @pytest.mark.parametrize("target", list(Target))
