@@ -5,11 +5,11 @@ import os
 from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import StrEnum
+from textwrap import fill
 from typing import Annotated
 
 import psycopg
 import typer
-from rich.padding import Padding
 from rich.table import Table
 
 from orchestration import warehouse
@@ -296,13 +296,19 @@ def _print_list(found: list[Incident]) -> None:
         times = f"since {moment(each.started_at)}"
         if each.closed_at is not None:
             times = f"{moment(each.started_at)} to {moment(each.closed_at)}"
-        muted = ", muted" if each.is_muted else ""
+        muted = " (muted)" if each.is_muted else ""
         _out.print(
             f"{shown(each.incident_id[:12])}  [{colour}]{shown(state):<{width}}[/]  "
             f"{times}{muted}"
         )
-        what = f"{shown(each.monitor)}: {shown(each.what)}"
-        _out.print(Padding(what, (0, 0, 0, 4)))
+        _out.print(
+            fill(
+                shown(f"{each.monitor}: {each.what}"),
+                width=_out.width,
+                initial_indent="    ",
+                subsequent_indent="    ",
+            )
+        )
 
 
 def _print_incident(incident: Incident) -> None:
