@@ -536,7 +536,7 @@ def _judged(rule: Record, window: Evaluation) -> Evaluation:
         )
         limit = baseline + (side if both else math.copysign(1, by)) * distance
         if rule["metric"].endswith("_rate"):
-            limit = min(limit, (1 + baseline) / 2)
+            limit = min(limit, (3 + baseline) / 4)
         return float(limit)
 
     bounds = (bound(rule["warning"]), bound(rule["critical"]))

@@ -579,7 +579,7 @@ bounded as (
                         minimum_ratio * abs(baseline_value)
                     ),
                     -- A rate that is high in the baseline can still be told from all.
-                    case when metric like '%\_rate' then (1 + baseline_value) / 2 end
+                    case when metric like '%\_rate' then (3 + baseline_value) / 4 end
                 )
             when direction = 'both' then side * {{ bound }}
             else {{ bound }}
