@@ -633,7 +633,7 @@ def _learned(
         is_flagged = any(
             since < window.end
             and until > window.start
-            and length <= max(DAY, window.end - window.start)
+            and length <= window.end - window.start
             for since, until, length in flagged
         )
         if is_readable and not is_flagged and not found.severity:

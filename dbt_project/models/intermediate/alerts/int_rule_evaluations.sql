@@ -703,7 +703,9 @@ flagged as (
 
 ),
 
--- A week of drift is no reason to learn nothing of its days.
+-- What is found in longer windows is no reason to leave out their parts: a week of drift
+-- is not news of each of its days, and a day that fills may come to find something when
+-- its hours have been judged.
 flagged_windows as (
 
     select distinct
@@ -723,9 +725,7 @@ flagged_windows as (
             = flagged.place
             and readable.window_end > flagged.flagged_from
             and readable.window_start < flagged.flagged_until
-            and flagged.window_length <= greatest(
-                interval '24 hours', readable.window_end - readable.window_start
-            )
+            and flagged.window_length <= readable.window_end - readable.window_start
 
     where readable.method = 'learned'
 
