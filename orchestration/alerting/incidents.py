@@ -234,15 +234,34 @@ def acknowledge(
     note: str | None,
     is_undone: bool = False,
 ) -> None:
-    """Record that someone takes care of it, or no longer does; commits."""
+    """Record that someone takes care of it, or no longer does; commits.
+
+    With what it consists of, so that this still holds when late rows rename it.
+    """
     action = "unacknowledge" if is_undone else "acknowledge"
     with built_marts(), connection.transaction():
         connection.execute(
-            "insert into operations.incident_actions "
-            "(incident_id, action, acted_by, note, acted_at) "
-            "values (%s, %s, %s, %s, now())",
+            f"""
+            with acted as (
+                insert into operations.incident_actions
+                    (incident_id, action, acted_by, note, acted_at)
+                values (%s, %s, %s, %s, now())
+                returning action_id, incident_id
+            )
+            insert into operations.acted_episodes (action_id, {_EPISODE_COLUMNS})
+            select acted.action_id, {_EPISODE_COLUMNS}
+            from acted
+            inner join intermediate.int_alert_episodes as episodes
+                on acted.incident_id = episodes.incident_id
+            """,
             [incident_id, action, by, note],
         )
+
+
+_EPISODE_COLUMNS = (
+    "monitor, rule_id, model_version, segment, segment_value, column_name, grain, "
+    "started_at, last_alert_at"
+)
 
 
 def mute(

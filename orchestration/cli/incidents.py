@@ -5,6 +5,7 @@ import os
 from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import StrEnum
+from textwrap import fill
 from typing import Annotated
 
 import psycopg
@@ -85,7 +86,10 @@ def incidents(
         bool, typer.Option("--json", help="Every field, as one JSON array.")
     ] = False,
 ) -> None:
-    """List the incidents that go on, or find others. `show` tells all of one."""
+    """List the incidents that go on, or find others; times are UTC.
+
+    `show` tells all of one.
+    """
     if context.invoked_subcommand is not None:
         return
     now = datetime.now(UTC)
@@ -112,7 +116,7 @@ def incidents(
     elif not chosen:
         print(_nothing(len(found), is_default=is_default and not monitor))
     else:
-        _print_table(chosen)
+        _print_list(chosen)
 
 
 @_incidents.command("show")
@@ -283,24 +287,28 @@ def _tell_or_nothing(as_json: bool, sentence: str) -> None:
         print(sentence)
 
 
-def _print_table(found: list[Incident]) -> None:
-    table = Table("incident", "monitor", "state", "since (UTC)", "until", "what")
-    table.columns[0].no_wrap = True
-    table.columns[3].no_wrap = True
-    for each in found:
-        colour = COLOURS.get(each.severity, "red")
-        if not each.is_open:
-            colour = "dim"
-        muted = " [dim](muted)[/]" if each.is_muted else ""
-        table.add_row(
-            shown(each.incident_id[:12]),
-            shown(each.monitor),
-            f"[{colour}]{shown(each.severity)}[/], {shown(each.state)}{muted}",
-            moment(each.started_at),
-            moment(each.closed_at) if each.closed_at else "",
-            shown(each.what),
+def _print_list(found: list[Incident]) -> None:
+    """Two lines an incident, so that what it is about has room in any terminal."""
+    states = [f"{each.severity}, {each.state}" for each in found]
+    width = max(map(len, states))
+    for each, state in zip(found, states, strict=True):
+        colour = COLOURS.get(each.severity, "red") if each.is_open else "dim"
+        times = f"since {moment(each.started_at)}"
+        if each.closed_at is not None:
+            times = f"{moment(each.started_at)} to {moment(each.closed_at)}"
+        muted = " (muted)" if each.is_muted else ""
+        _out.print(
+            f"{shown(each.incident_id[:12])}  [{colour}]{shown(state):<{width}}[/]  "
+            f"{times}{muted}"
         )
-    _out.print(table)
+        _out.print(
+            fill(
+                shown(f"{each.monitor}: {each.what}"),
+                width=_out.width,
+                initial_indent="    ",
+                subsequent_indent="    ",
+            )
+        )
 
 
 def _print_incident(incident: Incident) -> None:

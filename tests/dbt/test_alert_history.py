@@ -157,6 +157,41 @@ def test_late_labels_close_an_old_incident_and_open_another(
     assert_same_marts(refreshed, read_marts(settings))
 
 
+def test_late_labels_reopen_an_incident_that_was_over(
+    fortnight: tuple[ConnectionSettings, Dbt],
+    predictions: list[Prediction],
+    few_features: list[Block],
+) -> None:
+    """The last day but one is all wrong and the last is not, until labels change."""
+    settings, dbt = fortnight
+    for block in few_features:
+        del block["features"]["humidity"]
+
+    def restated(day: int) -> dict[str, str]:
+        with warehouse.connect(settings) as connection:
+            insert_labels(
+                connection,
+                [
+                    replace(row, actual="false" if row.actual == "true" else "true")
+                    for row in predictions
+                    if is_of_day(row, day)
+                ],
+                loaded_at=None,
+            )
+        dbt.build(MODELS_ONLY, variables={"monitors": few_features})
+        return {
+            each["incident_id"]: each["state"]
+            for each in rows(settings, "select * from marts.incidents")
+            if "accuracy_collapse" in each["rule_ids"]
+        }
+
+    over = restated(12)
+    again = restated(13)
+
+    assert [*over.values()] == ["resolved"]
+    assert again == dict.fromkeys(over, "open")
+
+
 def test_a_changed_rule_is_applied_to_all_history_and_nothing_else_is(
     fortnight: tuple[ConnectionSettings, Dbt], few_features: list[Block]
 ) -> None:

@@ -133,6 +133,16 @@ _TABLES = """
         action_id bigint generated always as identity, incident_id text, action text,
         acted_by text, note text, acted_at timestamptz
     );
+    create table intermediate.int_alert_episodes (
+        incident_id text, monitor text, rule_id text, model_version text, segment text,
+        segment_value text, column_name text, grain text, started_at timestamptz,
+        last_alert_at timestamptz
+    );
+    create table operations.acted_episodes (
+        action_id bigint, monitor text, rule_id text, model_version text, segment text,
+        segment_value text, column_name text, grain text, started_at timestamptz,
+        last_alert_at timestamptz
+    );
     create table operations.mutes (
         mute_id bigint generated always as identity, monitor text, rule_id text,
         column_name text, muted_from timestamptz, muted_until timestamptz,

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
-from orchestration.cli import app
+from orchestration.cli import app, incidents
 from orchestration.warehouse import ConnectionSettings
 from tests.orchestration.alerting import (
     DAY,
@@ -86,6 +87,29 @@ def test_the_list_has_what_goes_on(command: Command) -> None:
     assert "null rate of humidity" in shown
     assert "critical, open" in shown
     assert "0badc0ffee00" not in shown
+
+
+def test_the_list_is_readable_in_a_narrow_terminal(
+    alerts: AlertWarehouse, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    what = "null rate of humidity is 57.7 % (541 of 938), above 50 %; " * 3
+    alerts.hold(
+        incident("9f2c01ab34cd", title=f"flight_delay: {what}"),
+        resolved(
+            "0badc0ffee00",
+            title="flight_delay: was null",
+            severity="critical",
+            started_at=NOW - 2 * DAY,
+        ),
+    )
+    monkeypatch.setattr(incidents, "_out", Console(width=80, highlight=False))
+
+    first, *others = command("incidents", "--all").stdout.splitlines()
+
+    assert first == "9f2c01ab34cd  warning, open       since 2026-03-10 09:00"
+    assert others[-2].startswith("0badc0ffee00  critical, resolved  2026-03-08 12:00")
+    assert max(map(len, others)) <= 80
+    assert " ".join(" ".join(others[:-2]).split()) == f"flight_delay: {what}".strip()
 
 
 @pytest.mark.usefixtures("alerts")

@@ -11,11 +11,11 @@
 case
     when {{ found }}.metric = 'burn_rate'
         then 'the budget of ' || split_part({{ found }}.column_name, ' ', 1)
-            || ' burns ' || {{ figure_in_words(found ~ '.value', 'false') }}
+            || ' burns ' || {{ number_in_words(found ~ '.value') | indent(12) }}
             || ' times as fast as it may'
     else
         case {{ found }}.method when 'significance' then 'the p-value of ' else '' end
-        || replace({{ found }}.metric, '_', ' ')
+        || {{ metric_in_words(found ~ '.metric') | indent(8) }}
         || case {{ found }}.column_name
             when 'all' then ''
             else ' of ' || {{ found }}.column_name
@@ -26,7 +26,7 @@ case
             when 'last_week' then ' against the window a week before'
             else ''
         end
-        || ' is ' || {{ figure_in_words(found ~ '.value', is_rate) | indent(8) }}
+        || ' is ' || {{ figure_in_words(found ~ '.value', found ~ '.metric', is_rate) | indent(8) }}
         || case
             when
                 {{ is_rate }}
@@ -41,12 +41,16 @@ end
     when {{ found }}.value < {{ found }}.bound then ', below '
     else ', above '
 end
-|| {{ figure_in_words(found ~ '.bound', is_rate) }}
+|| {{ figure_in_words(found ~ '.bound', found ~ '.metric', is_rate) }}
 || case {{ found }}.method
     when 'learned'
-        then '; usual is ' || {{ figure_in_words(found ~ '.expected', is_rate) | indent(12) }}
+        then '; usual is ' || {{ figure_in_words(
+            found ~ '.expected', found ~ '.metric', is_rate
+        ) | indent(8) }}
     when 'baseline'
-        then '; the baseline has ' || {{ figure_in_words(found ~ '.expected', is_rate) | indent(12) }}
+        then '; the baseline has ' || {{ figure_in_words(
+            found ~ '.expected', found ~ '.metric', is_rate
+        ) | indent(8) }}
     else ''
 end
 || case {{ found }}.model_version
@@ -60,17 +64,51 @@ end
 {%- endmacro %}
 
 
-{#- A number with up to four digits that tell something, a rate in percent. -#}
-{% macro figure_in_words(value, is_rate) -%}
+{#- What people call a figure; its unit stands with the number. -#}
+{% macro metric_in_words(metric) -%}
+case {{ metric }}
+    when 'psi' then 'PSI'
+    when 'ks' then 'KS distance'
+    when 'roc_auc' then 'ROC AUC'
+    when 'f1' then 'F1'
+    when 'f1_macro' then 'macro F1'
+    when 'mae' then 'mean absolute error'
+    when 'rmse' then 'root mean squared error'
+    when 'mape' then 'mean absolute percentage error'
+    when 'r2' then 'R²'
+    else regexp_replace(replace({{ metric }}, '_', ' '), ' (ms|seconds)$', '')
+end
+{%- endmacro %}
+
+
+{#- A figure with its unit; a rate in percent. -#}
+{% macro figure_in_words(value, metric, is_rate) -%}
 case
     when {{ is_rate }} then trim_scale(round((100 * {{ value }})::numeric, 2)) || ' %'
+    {%- for unit, seconds in {'days': 86400, 'hours': 3600, 'minutes': 60}.items() %}
+    when {{ metric }} like '%\_seconds' and abs({{ value }}) >= {{ 2 * seconds }}
+        then {{ number_in_words(value ~ ' / ' ~ seconds) | indent(8) }} || ' {{ unit }}'
+    {%- endfor %}
+    else {{ number_in_words(value) | indent(4) }}
+        || case
+            when {{ metric }} like '%\_seconds' then ' seconds'
+            when {{ metric }} like '%\_ms' then ' ms'
+            else ''
+        end
+end
+{%- endmacro %}
+
+
+{#- A number with up to four digits that tell something. -#}
+{% macro number_in_words(value) -%}
+case
     when {{ value }} = 0 then '0'
     when abs({{ value }}) between 1e-6 and 1e15
         then trim_scale(round(
-            {{ value }}::numeric,
+            ({{ value }})::numeric,
             greatest(0, 3 - floor(log(abs({{ value }})::numeric)))::integer
         ))::text
-    else {{ value }}::text
+    else ({{ value }})::text
 end
 {%- endmacro %}
 

@@ -51,3 +51,28 @@ end
 {% macro period_length(period) -%}
 split_part({{ period }}, ' ', 1)::integer * interval '24 hours'
 {%- endmacro %}
+
+
+{#- How long a silence leaves things as they are. -#}
+{% macro patience_of(grain) -%}
+greatest(interval '168 hours', 4 * {{ window_length_of(grain) }})
+{%- endmacro %}
+
+
+{#-
+    What a find is about: the values of a column, whether they are wrong or drift, the
+    service, or how good predictions are.
+-#}
+{% macro find_subject(family) -%}
+case
+    when {{ family }} in ('data_quality', 'drift') then 'values'
+    else {{ family }}
+end
+{%- endmacro %}
+
+{% macro find_place(family, column_name) -%}
+case
+    when {{ family }} in ('data_quality', 'drift') then {{ column_name }}
+    else 'all'
+end
+{%- endmacro %}

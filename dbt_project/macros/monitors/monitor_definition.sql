@@ -4,7 +4,7 @@
     `statistics_version` when a formula changes.
 -#}
 {% macro monitor_definition(monitor) %}
-    {% set statistics_version = 4 %}
+    {% set statistics_version = 5 %}
     {% set decisive = {'statistics_version': statistics_version} %}
     {% set indecisive = [
         'owner', 'labels', 'freshness', 'evidently', 'alerts', 'columns', 'actual',

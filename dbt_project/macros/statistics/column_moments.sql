@@ -1,8 +1,9 @@
 {#-
     Count, mean, M2 (the sum of squared deviations from the mean), minimum and maximum
-    of the usable numbers in each numerical column, for all rows and in each of the
-    monitor's column segments: wide aggregates, then one row per column. Writes the
-    CTEs {monitor}_found, _rows, _lowest, _wide_… and _moments.
+    of the usable numbers in each numerical column, and how many of them are implausible
+    beside the baseline, for all rows and in each of the monitor's column segments: wide
+    aggregates, then one row per column. Writes the CTEs {monitor}_found, _rows, _limits,
+    _wide_… and _moments.
 
     Postgres computes variance by Youngs and Cramer's update, which far from zero loses
     as many digits as the mean has more than the deviations. So the numbers are also
@@ -35,13 +36,19 @@
 
 ),
 
-{{ monitor.name }}_lowest as (
+{{ monitor.name }}_limits as (
 
     select
         {%- for column in numerical %}
         max(edges[1]) filter (
             where column_name = '{{ column.name }}'
         ) as lowest_{{ loop.index }},
+        max({{ plausible_from('edges[1]', 'maximum') | indent(8) }}) filter (
+            where column_name = '{{ column.name }}'
+        ) as plausible_from_{{ loop.index }},
+        max({{ plausible_to('edges[1]', 'maximum') | indent(8) }}) filter (
+            where column_name = '{{ column.name }}'
+        ) as plausible_to_{{ loop.index }},
         {%- endfor %}
         count(*) as column_count
 
@@ -70,12 +77,17 @@
         avg({{ name }} - {{ lowest }}) as {{ name }}_shifted_mean,
         var_pop({{ name }} - {{ lowest }}) as {{ name }}_shifted_variance,
         min({{ name }}) as {{ name }}_minimum,
-        max({{ name }}) as {{ name }}_maximum
+        max({{ name }}) as {{ name }}_maximum,
+        count(*) filter (
+            where
+                {{ name }} < plausible_from_{{ first + loop.index }}
+                or {{ name }} > plausible_to_{{ first + loop.index }}
+        ) as {{ name }}_implausible
         {%- endfor %}
 
     from {{ monitor.name }}_rows
 
-    cross join {{ monitor.name }}_lowest
+    cross join {{ monitor.name }}_limits
 
     {{ segment_grouping_sets(segments, ['grain', 'window_start', 'model_version']) }}
 
@@ -112,11 +124,12 @@
             else moments.variance
         end as m2,
         moments.minimum,
-        moments.maximum
+        moments.maximum,
+        moments.implausible_count
 
     from {{ monitor.name }}_wide_{{ loop.index }} as wide
 
-    cross join {{ monitor.name }}_lowest as lowest
+    cross join {{ monitor.name }}_limits as limits
 
     cross join lateral (
         values
@@ -128,11 +141,12 @@
             {{ name }}_count,
             {{ name }}_mean,
             {{ name }}_variance,
-            lowest.lowest_{{ first + loop.index }},
+            limits.lowest_{{ first + loop.index }},
             {{ name }}_shifted_mean,
             {{ name }}_shifted_variance,
             {{ name }}_minimum,
-            {{ name }}_maximum
+            {{ name }}_maximum,
+            {{ name }}_implausible
         ){{ ',' if not loop.last }}
         {%- endfor %}
     ) as moments (
@@ -145,7 +159,8 @@
         shifted_mean,
         shifted_variance,
         minimum,
-        maximum
+        maximum,
+        implausible_count
     )
 
     where moments.value_count > 0
@@ -164,7 +179,8 @@
         null::double precision as mean,
         null::double precision as m2,
         null::double precision as minimum,
-        null::double precision as maximum
+        null::double precision as maximum,
+        0::bigint as implausible_count
 
     from {{ monitor.name }}_rows
 
@@ -172,4 +188,31 @@
     {%- endfor %}
 
 ),
+{%- endmacro %}
+
+
+{#-
+    The least and the greatest number that is plausible beside the baseline's smallest
+    and largest: three times the baseline's range away from it, and on the same side of
+    zero as all of the baseline. Null where nothing is implausible, as beside a baseline
+    that does not vary; a comparison with null counts nothing.
+-#}
+{% macro plausible_from(minimum, maximum) -%}
+greatest(
+    case when {{ minimum }} >= 0 and {{ maximum }} > 0 then 0 end,
+    case
+        when {{ maximum }} > {{ minimum }}
+            then {{ minimum }} - 3 * ({{ maximum }} - {{ minimum }})
+    end
+)
+{%- endmacro %}
+
+{% macro plausible_to(minimum, maximum) -%}
+least(
+    case when {{ maximum }} <= 0 and {{ minimum }} < 0 then 0 end,
+    case
+        when {{ maximum }} > {{ minimum }}
+            then {{ maximum }} + 3 * ({{ maximum }} - {{ minimum }})
+    end
+)
 {%- endmacro %}

@@ -29,6 +29,7 @@
     'invalid': [0.01, 0.1],
     'unseen': [0.01, 0.1],
     'out_of_range': [0.05, 0.2],
+    'implausible': [0.01, 0.1],
     'duplicate': [0.01, 0.1],
     'unknown': [0.01, none],
 } -%}
@@ -165,7 +166,8 @@ counts as (
         count(*) filter (where counted.bin >= 0) as filled_bin_count,
         count(*) filter (
             where counted.bin in ({{ other_bin() }}, {{ unseen_bin() }})
-        ) as shared_bin_count
+        ) as shared_bin_count,
+        bool_or(cardinality(baselines.edges) > 0) as has_range
 
     from bin_counts as counted
 
@@ -199,6 +201,7 @@ rolled_up_moments as (
         'm2',
         'minimum',
         'maximum',
+        'implausible_count',
     ]) }}
 
 ),
@@ -223,7 +226,8 @@ moments as (
         min(merged_mean) as mean,
         {{ merged_m2('value_count', 'mean', 'm2', 'merged_mean') | indent(8) }} as m2,
         min(minimum) as minimum,
-        max(maximum) as maximum
+        max(maximum) as maximum,
+        sum(implausible_count) as implausible_count
 
     from partial_moments
 
@@ -309,6 +313,14 @@ figures as (
         counts.unseen_count::double precision / counts.row_count as unseen_rate,
         counts.out_of_range_count::double precision / counts.row_count
             as out_of_range_rate,
+        case
+            when counts.has_range then coalesce(moments.implausible_count, 0)
+        end as implausible_count,
+        case
+            when counts.has_range
+                then coalesce(moments.implausible_count, 0)::double precision
+                    / counts.row_count
+        end as implausible_rate,
         case
             when checked_rows.row_count > 0 and counts.role = 'feature'
                 then coalesce(missing_features.row_count, 0)
@@ -464,6 +476,7 @@ column_rows as (
         invalid_count,
         unseen_count,
         out_of_range_count,
+        implausible_count,
         null::bigint as duplicate_count,
         value_count,
         checked_count,
@@ -472,19 +485,13 @@ column_rows as (
         invalid_rate,
         unseen_rate,
         out_of_range_rate,
+        implausible_rate,
         null::double precision as duplicate_rate,
         mean,
         stddev,
         minimum,
         maximum,
         {{ quantiles.keys() | join(',\n        ') }},
-        -- One outlier is no twentieth of the values, so it moves nothing.
-        case
-            when p05 is not null and baseline_maximum > baseline_minimum
-                then greatest(
-                    0, baseline_minimum - p05, p95 - baseline_maximum
-                ) / (baseline_maximum - baseline_minimum)
-        end as range_excess,
         distinct_count,
         distinct_count_is_exact,
         baseline_{{ baseline_figures | join(',\n        baseline_') }},
@@ -499,7 +506,7 @@ column_rows as (
                 then {{ wilson_lower('null_count', 'row_count') | indent(20) }}
                     - expected_null_rate
         end as null_excess,
-        {%- for problem in ['invalid', 'unseen', 'out_of_range'] %}
+        {%- for problem in ['invalid', 'unseen', 'out_of_range', 'implausible'] %}
         {{ wilson_lower(
             problem ~ '_count', 'judged_count'
         ) | indent(8) }} as {{ problem }}_excess,
@@ -557,6 +564,7 @@ repeated_rows as (
         null::bigint as invalid_count,
         null::bigint as unseen_count,
         null::bigint as out_of_range_count,
+        null::bigint as implausible_count,
         repeated.duplicate_count,
         null::bigint as value_count,
         null::bigint as checked_count,
@@ -565,6 +573,7 @@ repeated_rows as (
         null::double precision as invalid_rate,
         null::double precision as unseen_rate,
         null::double precision as out_of_range_rate,
+        null::double precision as implausible_rate,
         repeated.duplicate_count::double precision / row_counts.row_count
             as duplicate_rate,
         null::double precision as mean,
@@ -574,7 +583,6 @@ repeated_rows as (
         {%- for name in quantiles %}
         null::double precision as {{ name }},
         {%- endfor %}
-        null::double precision as range_excess,
         null::bigint as distinct_count,
         null::boolean as distinct_count_is_exact,
         {%- for figure in baseline_figures %}
@@ -593,6 +601,7 @@ repeated_rows as (
         null::double precision as invalid_excess,
         null::double precision as unseen_excess,
         null::double precision as out_of_range_excess,
+        null::double precision as implausible_excess,
         case
             when repeated.role = 'key'
                 then {{ wilson_lower(
@@ -695,14 +704,26 @@ unknown_rows as (
         'unknown' as role,
         row_count,
         {%- for count in [
-            'null', 'missing', 'invalid', 'unseen', 'out_of_range', 'duplicate',
+            'null',
+            'missing',
+            'invalid',
+            'unseen',
+            'out_of_range',
+            'implausible',
+            'duplicate',
         ] %}
         null::bigint as {{ count }}_count,
         {%- endfor %}
         null::bigint as value_count,
         checked_count,
         {%- for rate in [
-            'null', 'missing', 'invalid', 'unseen', 'out_of_range', 'duplicate',
+            'null',
+            'missing',
+            'invalid',
+            'unseen',
+            'out_of_range',
+            'implausible',
+            'duplicate',
         ] %}
         null::double precision as {{ rate }}_rate,
         {%- endfor %}
@@ -713,7 +734,6 @@ unknown_rows as (
         {%- for name in quantiles %}
         null::double precision as {{ name }},
         {%- endfor %}
-        null::double precision as range_excess,
         null::bigint as distinct_count,
         null::boolean as distinct_count_is_exact,
         {%- for figure in baseline_figures %}
@@ -727,6 +747,7 @@ unknown_rows as (
         null::double precision as invalid_excess,
         null::double precision as unseen_excess,
         null::double precision as out_of_range_excess,
+        null::double precision as implausible_excess,
         null::double precision as duplicate_excess,
         {{ wilson_lower('row_count', 'checked_count') | indent(8) }}
         - baseline_unknown_rate as unknown_excess
@@ -759,6 +780,7 @@ judged as (
             'invalid',
             'unseen',
             'out_of_range',
+            'implausible',
             'duplicate',
             'value',
             'checked',
@@ -771,13 +793,13 @@ judged as (
         invalid_rate,
         unseen_rate,
         out_of_range_rate,
+        implausible_rate,
         duplicate_rate,
         mean,
         stddev,
         minimum,
         maximum,
         {{ quantiles.keys() | join(',\n        ') }},
-        range_excess,
         distinct_count::bigint as distinct_count,
         distinct_count_is_exact,
         {%- for figure in baseline_figures if figure != 'distinct_count' %}
@@ -820,6 +842,9 @@ judged as (
             when unseen_excess > {{ thresholds.unseen[0] }}
                 then {{ percentage('unseen_rate') }}
                     || ' are of categories that the baseline lacks'
+            when implausible_excess > {{ thresholds.implausible[0] }}
+                then {{ percentage('implausible_rate') }}
+                    || ' are implausible beside the baseline'
             when out_of_range_excess > {{ thresholds.out_of_range[0] }}
                 then {{ percentage('out_of_range_rate') }}
                     || ' are outside the range of the baseline'

@@ -34,6 +34,12 @@ actions as (
 
 ),
 
+acted_episodes as (
+
+    select * from {{ source('operations', 'acted_episodes') }}
+
+),
+
 mutes as (
 
     select * from {{ source('operations', 'mutes') }}
@@ -46,16 +52,50 @@ failed_tests as (
 
 ),
 
+-- Rows that arrive late can move the beginning of an incident, which gives it another
+-- id, or make one of two: an action holds for what now has the episodes that it was
+-- about.
+action_targets as (
+
+    select
+        action_id,
+        incident_id
+    from actions
+
+    union
+
+    select
+        acted_episodes.action_id,
+        episodes.incident_id
+    from acted_episodes
+    inner join episodes
+        on
+            {{ same_keys('acted_episodes', 'episodes', [
+                'monitor', 'rule_id', 'model_version', 'segment', 'segment_value',
+                'column_name', 'grain',
+            ]) | indent(12) }}
+            and acted_episodes.started_at < episodes.last_alert_at
+            and acted_episodes.last_alert_at > episodes.started_at
+
+),
+
 newest_actions as (
 
     select
-        *,
+        action_targets.incident_id,
+        actions.action,
+        actions.acted_at,
+        actions.acted_by,
+        actions.note,
         row_number() over (
-            partition by incident_id
-            order by action_id desc
+            partition by action_targets.incident_id
+            order by action_targets.action_id desc
         ) as place
 
-    from actions
+    from action_targets
+
+    inner join actions
+        on action_targets.action_id = actions.action_id
 
 ),
 

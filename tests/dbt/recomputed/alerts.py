@@ -26,6 +26,8 @@ from tests.dbt.recomputed.rows import A_MONDAY, GRAINS
 Record = Mapping[str, Any]
 # rule, version, segment, segment value, column, grain
 Series = tuple[str, str, str, str, str, str]
+# subject, version, segment, segment value, column
+Place = tuple[str, str, str, str, str]
 
 FAMILIES = ("service_health", "data_quality", "drift", "model_performance")
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -147,31 +149,46 @@ def _evaluated(
         labels_expected_within=_span(labels),
         now=now,
     )
-    flagged: set[tuple[str, ...]] = set()
+    flagged: dict[Place, list[tuple[datetime, datetime, timedelta]]] = defaultdict(list)
     for rule in watched.rules.values():
         if rule["method"] == "learned":
             continue
         for series, windows in _observed(watched, rule).items():
             judged = [_judged(rule, window) for window in windows]
             watched.evaluations[series] = judged
-            flagged |= {
-                _place(rule, series, window) for window in judged if window.severity
-            }
+            flagged[_place(rule, series)] += _found_in(rule, series, judged)
     for rule in watched.rules.values():
         if rule["method"] == "learned":
             for series, windows in _observed(watched, rule).items():
-                found = list(_learned(rule, series, windows, flagged))
+                found = list(_learned(rule, windows, flagged[_place(rule, series)]))
                 watched.evaluations[series] = found
     return watched
 
 
-def _place(rule: Record, series: Series, window: Evaluation) -> tuple[str, ...]:
-    """Where a rule found something: what is learned of the same place leaves it out."""
-    _, version, segment, value, column, grain = series
-    if rule["family"] not in ("data_quality", "drift"):
-        column = "all"
-    place = (rule["family"], version, segment, value, column, grain)
-    return (*place, window.start.isoformat())
+def _place(rule: Record, series: Series) -> Place:
+    """What a find is about: nothing is learned of the same meanwhile."""
+    _, version, segment, value, column, _ = series
+    if rule["family"] in ("data_quality", "drift"):
+        return ("values", version, segment, value, column)
+    return (rule["family"], version, segment, value, "all")
+
+
+def _found_in(
+    rule: Record, series: Series, windows: Sequence[Evaluation]
+) -> Iterator[tuple[datetime, datetime, timedelta]]:
+    """From when until when a rule's finds lasted, and the length of its windows."""
+    length = GRAINS[series[5]]
+    judged = [window for window in windows if window.severity is not None]
+    quiet = None
+    for number, window in enumerate(judged):
+        if window.severity:
+            quiet = 0
+        elif quiet is not None:
+            quiet += 1
+        if quiet is not None and quiet < rule["close_after"]:
+            following = [each.start for each in judged[number + 1 : number + 2]]
+            until = min([window.end + max(7 * DAY, 4 * length), *following])
+            yield window.start, until, length
 
 
 def _rules(block: Mapping[str, Any]) -> Iterator[Record]:
@@ -230,6 +247,8 @@ def _observed(watched: Watched, rule: Record) -> dict[Series, list[Evaluation]]:
         found[(rule["rule_id"], *key, column, row["grain"])].append(window)
     if rule["metric"] == "request_count":
         _add_silences(watched, rule, found)
+    if rule["metric"] == "unknown_rate":
+        _add_absences(watched, rule, found)
     return {
         series: [
             replace(window, is_settled=_is_settled(watched, rule, window))
@@ -329,6 +348,43 @@ def _add_silences(
             silent += length
 
 
+def _add_absences(
+    watched: Watched, rule: Record, found: dict[Series, list[Evaluation]]
+) -> None:
+    """Windows whose rows no longer had an unknown feature."""
+    patience = max(7 * DAY, 4 * GRAINS[rule["grain"]])
+    checked = {
+        (
+            *(row["model_version"], row["segment"], row["segment_value"]),
+            *(row["window_start"], row["window_end"], row["checked_count"]),
+        )
+        for row in watched.marts["data_quality"]
+        if row["grain"] == rule["grain"]
+        and row["role"] == "feature"
+        and row["checked_count"]
+    }
+    for series, windows in found.items():
+        known = sorted(windows, key=lambda window: window.start)
+        for *place, start, end, count in sorted(checked):
+            before = [window for window in known if window.end <= start]
+            if (
+                tuple(place) == series[1:4]
+                and before
+                and all(window.start != start for window in known)
+                and start - before[-1].end <= patience
+            ):
+                windows.append(
+                    Evaluation(
+                        start=start,
+                        end=end,
+                        value=0.0,
+                        sample_count=count,
+                        ends=_wilson(0.0, count),
+                        baseline_value=before[-1].baseline_value,
+                    )
+                )
+
+
 def _of_burn_rates(watched: Watched, rule: Record) -> Observed:
     bounds = [rule[name] for name in ("warning", "critical") if rule[name] is not None]
     for row in _applying(rule, watched.marts["burn_rates"]):
@@ -337,6 +393,7 @@ def _of_burn_rates(watched: Watched, rule: Record) -> Observed:
             continue
         rates = (row["long_burn_rate"], row["short_burn_rate"])
         both = min((rate for rate in rates if rate is not None), default=0.0)
+        is_half_known = None in rates and both > min(bounds)
         yield (
             row,
             column,
@@ -347,6 +404,7 @@ def _of_burn_rates(watched: Watched, rule: Record) -> Observed:
                 sample_count=row["long_request_count"],
                 ends=(both, both),
                 is_unreadable=row["is_burning"] is None
+                or is_half_known
                 or (both > min(bounds) and row["long_bad_count"] < 10),
             ),
         )
@@ -478,7 +536,7 @@ def _judged(rule: Record, window: Evaluation) -> Evaluation:
         )
         limit = baseline + (side if both else math.copysign(1, by)) * distance
         if rule["metric"].endswith("_rate"):
-            limit = min(limit, (1 + baseline) / 2)
+            limit = min(limit, (3 + baseline) / 4)
         return float(limit)
 
     bounds = (bound(rule["warning"]), bound(rule["critical"]))
@@ -518,9 +576,8 @@ def _severity(
 
 def _learned(
     rule: Record,
-    series: Series,
     windows: Iterable[Evaluation],
-    flagged: set[tuple[str, ...]],
+    flagged: Sequence[tuple[datetime, datetime, timedelta]],
 ) -> Iterator[Evaluation]:
     """By what was usual in the trailing period, in windows of the same season."""
     is_ratio = rule["compared_as"] == "ratio"
@@ -573,7 +630,12 @@ def _learned(
                 bounds=bounds,
                 severity=_severity(window, value, side, bounds),
             )
-        is_flagged = _place(rule, series, window) in flagged
+        is_flagged = any(
+            since < window.end
+            and until > window.start
+            and length <= window.end - window.start
+            for since, until, length in flagged
+        )
         if is_readable and not is_flagged and not found.severity:
             assert value is not None
             past.append((window.start, math.log(value) if is_ratio else value))

@@ -45,6 +45,7 @@ LIMITS = {
     "invalid": (0.01, 0.1),
     "unseen": (0.01, 0.1),
     "out_of_range": (0.05, 0.2),
+    "implausible": (0.01, 0.1),
     "duplicate": (0.01, 0.1),
 }
 
@@ -69,7 +70,6 @@ def data_quality(monitor: Monitor) -> dict[tuple[object, ...], Figures]:
                 f"baseline_{figure}": known_figures[known].get(figure)
                 for figure in OF_BASELINE
             }
-            figures["range_excess"] = _range_excess(figures)
             whole = column.figures(baselines.get((reference[0], "all", "all"), []))
             found[(*key, name)] = shared | figures | _judged(figures, whole, monitor)
         cells = _cells(rows, grain)
@@ -94,7 +94,8 @@ def data_quality(monitor: Monitor) -> dict[tuple[object, ...], Figures]:
                 "baseline_unknown_rate": None
                 if expected is None
                 else expected.get(name, 0),
-                "range_excess": None,
+                "implausible_count": None,
+                "implausible_rate": None,
                 "checked_count": len(rows),
                 "value_count": None,
                 "null_count": None,
@@ -118,7 +119,9 @@ def _judged(figures: Figures, whole: Figures, monitor: Monitor) -> Figures:
 
     excesses = {
         problem: surely(problem, judged)
-        for problem in ("invalid", "unseen", "out_of_range", "duplicate")
+        for problem in (
+            *("invalid", "unseen", "out_of_range", "implausible", "duplicate"),
+        )
     }
     if name != "actual":
         expected = figures.get("baseline_null_rate")
@@ -183,11 +186,16 @@ class _Column:
             "unseen": self._unseen(values),
             "out_of_range": self._out_of_range(values),
         }
+        implausible = self._implausible(values)
         figures: Figures = {
             "role": role(self.name),
             "row_count": len(values),
             **{f"{name}_count": count for name, count in counts.items()},
             **{f"{name}_rate": count / len(values) for name, count in counts.items()},
+            "implausible_count": implausible,
+            "implausible_rate": None
+            if implausible is None
+            else implausible / len(values),
             "missing_count": None,
             "missing_rate": None,
             "duplicate_count": None,
@@ -219,6 +227,22 @@ class _Column:
             return 0
         outside = (found < self.range.min()) | (found > self.range.max())
         return int(outside.sum())
+
+    def _implausible(self, values: Sequence[Value]) -> int | None:
+        """Far outside the baseline's range, or on the other side of zero than it."""
+        if not self.is_numerical or not len(self.range):
+            return None
+        low, high = self.range.min(), self.range.max()
+        far = 3 * (high - low) if high > low else math.inf
+        return sum(
+            bool(
+                value < low - far
+                or value > high + far
+                or (low >= 0 and high > 0 and value < 0)
+                or (high <= 0 and low < 0 and value > 0)
+            )
+            for value in usable(values)
+        )
 
     def _quantile(self, values: Array, share: Fraction) -> Between | float | None:
         """Where the bin of the baseline ends that the exact quantile lies in."""
@@ -277,27 +301,6 @@ def _edges(known: Array) -> Array:
 
 def _near_zero(value: float) -> float:
     return float(numbers([value])[0])
-
-
-def _range_excess(figures: Figures) -> Between | float | None:
-    """Between the excesses of the ends that the quantiles lie between."""
-    low, high = figures["baseline_minimum"], figures["baseline_maximum"]
-    p05, p95 = figures["p05"], figures["p95"]
-    if p05 is None or low is None or not high > low:
-        return None
-
-    def excess(lower: float, upper: float) -> float:
-        return float(max(0.0, low - lower, upper - high) / (high - low))
-
-    ends = [
-        (end.lower, end.upper) if isinstance(end, Between) else (end, end)
-        for end in (p05, p95)
-    ]
-    least, most = (
-        excess(ends[0][1], ends[1][0]),
-        excess(ends[0][0], ends[1][1]),
-    )
-    return Between(lower=least * (1 - 1e-9), upper=most * (1 + 1e-9))
 
 
 def _cells(rows: Iterable[Row], grain: str) -> list[list[Row]]:

@@ -108,7 +108,7 @@ patient as (
 
     select
         *,
-        greatest(interval '168 hours', 4 * window_length) as patience
+        {{ patience_of('grain') | indent(8) }} as patience
 
     from judged
 

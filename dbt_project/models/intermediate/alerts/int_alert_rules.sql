@@ -140,7 +140,7 @@ described as (
         *,
         concat_ws(
             '|',
-            'version 2',
+            'version 3',
             rule_id,
             {%- for column in rule_columns if column not in [
                 'description', 'runbook',

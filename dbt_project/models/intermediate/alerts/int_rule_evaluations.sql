@@ -25,6 +25,11 @@
     'monitor', 'model_version', 'segment', 'segment_value', 'column_name', 'grain',
 ] %}
 {%- set window_keys = series_keys + ['window_start'] %}
+{%- set checked_keys = window_keys | reject('equalto', 'column_name') | list %}
+{#- What a find is about, and what is learned about with it. -#}
+{%- set place_keys = [
+    'subject', 'monitor', 'model_version', 'segment', 'segment_value', 'place',
+] %}
 {%- set health_parts = alert_figure_parts('service_health') %}
 {%- set quality_parts = alert_figure_parts('data_quality') %}
 {%- set performance_parts = alert_figure_parts('model_performance') %}
@@ -53,18 +58,27 @@ earlier as (
 ),
 
 -- With the windows that each has to read: a learned rule those it learned from, too,
--- and one on requests those before a silence.
+-- one on requests those before a silence, and one on unknown features those that may
+-- have had some.
 rules as (
 
     select
         alert_rules.*,
         scopes.since,
         {{ period_length('alert_rules.period') }} as period_length,
-        scopes.since - case
-            when alert_rules.method = 'learned' or alert_rules.metric = 'request_count'
-                then 2 * ({{ period_length('alert_rules.period') }})
-            else interval '0 hours'
-        end as read_since
+        scopes.since - greatest(
+            case
+                when
+                    alert_rules.method = 'learned'
+                    or alert_rules.metric = 'request_count'
+                    then 2 * ({{ period_length('alert_rules.period') }})
+                else interval '0 hours'
+            end,
+            case
+                when alert_rules.metric = 'unknown_rate'
+                    then {{ patience_of('alert_rules.grain') | indent(20) }}
+            end
+        ) as read_since
 
     from {{ ref('int_alert_rules') }} as alert_rules
 
@@ -195,6 +209,10 @@ burn_rate_values as (
         case
             when burn_rates.is_burning is null then burn_rates.reason
             when
+                burn_rates.short_burn_rate is null
+                and burn_rates.long_burn_rate > least(rules.warning, rules.critical)
+                then 'no request of the short window tells whether it goes on'
+            when
                 least(burn_rates.long_burn_rate, burn_rates.short_burn_rate)
                 > least(rules.warning, rules.critical)
                 and burn_rates.long_bad_count < 10
@@ -232,6 +250,68 @@ quality_windows as (
 
 ),
 
+-- An unknown feature has a row where some rows of the log had it. What says that it is
+-- gone are the windows after it whose rows had others.
+unknown_features as (
+
+    select
+        rule_id,
+        {{ series_keys | join(',\n        ') }},
+        window_end,
+        baseline_unknown_rate,
+        lead(window_start) over (
+            partition by rule_id, {{ series_keys | join(', ') }}
+            order by window_start
+        ) as next_start,
+        {{ patience_of('grain') | indent(8) }} as patience
+
+    from quality_windows
+
+    where metric = 'unknown_rate' and role = 'unknown'
+
+),
+
+checked_windows as (
+
+    select
+        {{ checked_keys | join(',\n        ') }},
+        window_end,
+        max(checked_count) as checked_count
+
+    from {{ ref('data_quality') }}
+
+    where role = 'feature' and checked_count > 0
+
+    group by
+        {{ checked_keys | join(',\n        ') }},
+        window_end
+
+),
+
+absences as (
+
+    select
+        unknown_features.rule_id,
+        unknown_features.{{ series_keys | join(',\n        unknown_features.') }},
+        checked_windows.window_start,
+        checked_windows.window_end,
+        checked_windows.checked_count,
+        unknown_features.baseline_unknown_rate
+
+    from unknown_features
+
+    inner join checked_windows
+        on
+            {{ same_keys('unknown_features', 'checked_windows', checked_keys[:-1])
+                | indent(12) }}
+            and checked_windows.window_start >= unknown_features.window_end
+            and checked_windows.window_start
+            < coalesce(unknown_features.next_start, 'infinity')
+            and checked_windows.window_start - unknown_features.window_end
+            <= unknown_features.patience
+
+),
+
 quality_values as (
 
     select
@@ -248,6 +328,22 @@ quality_values as (
         null::double precision as noise_floor,
         null::text as reason
     from quality_windows
+
+    union all
+
+    select
+        rule_id,
+        {{ window_keys | join(',\n        ') }},
+        window_end,
+        0 as value,
+        checked_count as sample_count,
+        null as lower_end,
+        null as upper_end,
+        checked_count as rate_total,
+        baseline_unknown_rate as baseline_value,
+        null as noise_floor,
+        null as reason
+    from absences
 
 ),
 
@@ -483,7 +579,7 @@ bounded as (
                         minimum_ratio * abs(baseline_value)
                     ),
                     -- A rate that is high in the baseline can still be told from all.
-                    case when metric like '%\_rate' then (1 + baseline_value) / 2 end
+                    case when metric like '%\_rate' then (3 + baseline_value) / 4 end
                 )
             when direction = 'both' then side * {{ bound }}
             else {{ bound }}
@@ -511,48 +607,127 @@ direct_evaluations as (
 
 ),
 
--- Windows that another rule of the same family found something in: nothing is learned
--- from them. Learned rules don't count, or each would have to wait for the other.
+-- What rules that do not learn could judge, now and before.
+judged_windows as (
+
+    select
+        rule_id,
+        {{ series_keys | join(',\n        ') }},
+        window_start,
+        window_end,
+        severity
+    from direct_evaluations
+    where severity is not null
+
+    union all
+
+    select
+        rule_id,
+        {{ series_keys | join(',\n        ') }},
+        window_start,
+        window_end,
+        severity
+    from earlier
+    where severity is not null
+
+),
+
+followed_windows as (
+
+    select
+        judged_windows.*,
+        rules.close_after,
+        {{ find_subject('rules.family') | indent(8) }} as subject,
+        {{ find_place('rules.family', 'judged_windows.column_name') | indent(8) }}
+            as place,
+        {{ patience_of('judged_windows.grain') | indent(8) }} as patience,
+        count(*) filter (where judged_windows.severity > 0) over (
+            partition by
+                judged_windows.rule_id,
+                judged_windows.{{ series_keys | join(',\n                judged_windows.') }}
+            order by judged_windows.window_start
+        ) as find_number
+
+    from judged_windows
+
+    inner join rules
+        on
+            judged_windows.monitor = rules.monitor
+            and judged_windows.rule_id = rules.rule_id
+
+    where rules.method != 'learned'
+
+),
+
+-- A find lasts until so many windows in a row are quiet that its episode closes.
+lasting_windows as (
+
+    select
+        *,
+        find_number > 0 and row_number() over (
+            partition by rule_id, {{ series_keys | join(', ') }}, find_number
+            order by window_start
+        ) <= close_after as is_within
+
+    from followed_windows
+
+),
+
+-- Windows that could not be judged leave things as they are, for a while.
+neighbouring_windows as (
+
+    select
+        *,
+        lead(window_start) over (
+            partition by rule_id, {{ series_keys | join(', ') }}
+            order by window_start
+        ) as next_start
+
+    from lasting_windows
+
+),
+
+-- When rules that do not learn had found something, by what it was about. Learned ones
+-- don't count, or each would have to wait for the other.
 flagged as (
 
+    select
+        {{ place_keys | join(',\n        ') }},
+        window_start as flagged_from,
+        least(next_start, window_end + patience) as flagged_until,
+        window_end - window_start as window_length
+
+    from neighbouring_windows
+
+    where is_within
+
+),
+
+-- What is found in longer windows is no reason to leave out their parts: a week of drift
+-- is not news of each of its days, and a day that fills may come to find something when
+-- its hours have been judged.
+flagged_windows as (
+
     select distinct
-        family,
-        {{ window_keys | join(',\n        ') }}
-    from (
-        select
-            family,
-            monitor,
-            model_version,
-            segment,
-            segment_value,
-            case
-                when family in ('data_quality', 'drift') then column_name
-                else 'all'
-            end as column_name,
-            grain,
-            window_start
-        from direct_evaluations
-        where severity > 0
+        readable.rule_id,
+        readable.{{ window_keys | join(',\n        readable.') }}
 
-        union all
+    from readable
 
-        select
-            rules.family,
-            earlier.monitor,
-            earlier.model_version,
-            earlier.segment,
-            earlier.segment_value,
-            case
-                when rules.family in ('data_quality', 'drift') then earlier.column_name
-                else 'all'
-            end as column_name,
-            earlier.grain,
-            earlier.window_start
-        from earlier
-        inner join rules
-            on earlier.monitor = rules.monitor and earlier.rule_id = rules.rule_id
-        where earlier.severity > 0 and rules.method != 'learned'
-    ) as found
+    inner join flagged
+        on
+            {{ find_subject('readable.family') | indent(12) }} = flagged.subject
+            and readable.monitor = flagged.monitor
+            and readable.model_version = flagged.model_version
+            and readable.segment = flagged.segment
+            and readable.segment_value = flagged.segment_value
+            and {{ find_place('readable.family', 'readable.column_name') | indent(12) }}
+            = flagged.place
+            and readable.window_end > flagged.flagged_from
+            and readable.window_start < flagged.flagged_until
+            and flagged.window_length <= readable.window_end - readable.window_start
+
+    where readable.method = 'learned'
 
 ),
 
@@ -579,16 +754,16 @@ learned_windows as (
             when readable.compared_as = 'difference' then readable.value
             when readable.value > 0 then ln(readable.value)
         end as measure,
-        flagged.window_start is not null as is_flagged,
+        flagged_windows.window_start is not null as is_flagged,
         readable.window_end <= readable.since as is_known,
         earlier.severity as known_severity
 
     from readable
 
-    left join flagged
+    left join flagged_windows
         on
-            readable.family = flagged.family
-            and {{ same_keys('readable', 'flagged', window_keys) | indent(12) }}
+            readable.rule_id = flagged_windows.rule_id
+            and {{ same_keys('readable', 'flagged_windows', window_keys) | indent(12) }}
 
     left join earlier
         on
