@@ -21,7 +21,7 @@ from orchestration.roles import (
     roles_script,
 )
 
-_PASSWORDS = {
+PASSWORD_VARIABLES = {
     LOADER: "DRIFTLINE_LOADER_PASSWORD",
     TRANSFORMER: "DRIFTLINE_TRANSFORMER_PASSWORD",
     READER: "DRIFTLINE_READER_PASSWORD",
@@ -76,7 +76,7 @@ def init(
     settings = warehouse.settings(os.environ)
     passwords = {
         role: os.environ[variable]
-        for role, variable in _PASSWORDS.items()
+        for role, variable in PASSWORD_VARIABLES.items()
         if os.environ.get(variable)
     }
     with warehouse.connect(settings, autocommit=True) as connection:
@@ -105,7 +105,9 @@ def init(
     print(f"The schema raw is there, and the roles {LOADER}, {TRANSFORMER}, {READER}.")
     for role in ROLES:
         if role not in passwords:
-            print(f"{role} has no new password: {_PASSWORDS[role]} would set one.")
+            print(
+                f"{role} has no new password: {PASSWORD_VARIABLES[role]} would set one."
+            )
     if built:
         print(
             f"Of the tables and views, {built} that {settings.user} built stay its "
