@@ -96,7 +96,7 @@ def test_the_loader_reads_only_what_tells_a_duplicate(stack: Stack) -> None:
             """,
             [LOADER],
         ).fetchall()
-    columns = dict(readable)
+    columns: dict[str, list[str]] = dict(readable)
     assert "seed" in columns.pop("raw.simulations")
     assert columns == {
         "raw.prediction_logs": ["predicted_at", "prediction_id"],
