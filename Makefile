@@ -43,16 +43,18 @@ ui: .venv/.installed ## Open Dagster on this machine
 dashboards: .venv/.installed ## Write the JSON of the Grafana dashboards
 	$(BIN)/python -m grafana.build
 
+COMPILE = build/lock/bin/uv pip compile --universal --python-version 3.11 \
+	  --generate-hashes --quiet $(UPGRADE) \
+	  --no-emit-index-url --no-emit-find-links --no-strip-extras --no-header
+
 lock: ## Pin every dependency by hash; newest versions: make lock UPGRADE=--upgrade
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/pip install --quiet uv
-	build/lock/bin/uv pip compile pyproject.toml --extra dev --output-file requirements.lock \
-	  --universal --python-version 3.11 --generate-hashes --quiet $(UPGRADE) \
-	  --no-emit-index-url --no-emit-find-links --no-strip-extras --no-header
-	for peer in $(PEERS); do build/lock/bin/uv pip compile benchmarks/requirements-$$peer.txt \
-	  --output-file benchmarks/requirements-$$peer.lock \
-	  --universal --python-version 3.11 --generate-hashes --quiet $(UPGRADE) \
-	  --no-emit-index-url --no-emit-find-links --no-strip-extras --no-header || exit; done
+	$(COMPILE) pyproject.toml --extra dev --output-file requirements.lock
+	echo setuptools | $(COMPILE) pyproject.toml - --constraint requirements.lock \
+	  --output-file deploy/requirements.lock
+	for peer in $(PEERS); do $(COMPILE) benchmarks/requirements-$$peer.txt \
+	  --output-file benchmarks/requirements-$$peer.lock || exit; done
 
 clean: ## Remove what can be made again, but no data
 	rm -rf .venv build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -42,8 +42,9 @@ _TABLES = (
     "loads",
 )
 
-# Columns that tables of earlier versions lack.
+# Columns that tables of earlier versions lack, and functions that their schema lacks.
 _LATER_COLUMNS = (("simulated_incidents", "level"),)
+_LATER_FUNCTIONS = ("raw.make_month(timestamptz)", "raw.analyze_table(text)")
 
 _COLUMN_TYPES = {
     "prediction_id": "text not null",
@@ -150,8 +151,15 @@ def create_raw_schema(connection: psycopg.Connection) -> None:
             "select from pg_attribute as present"
             " where present.attrelid = to_regclass('raw.' || expected.name)"
             " and present.attname = expected.attname)"
+            " union all"
+            " select 1 from unnest(%s::text[]) as expected(signature)"
+            " where to_regprocedure(signature) is null"
             " limit 1",
-            [list(_TABLES), *map(list, zip(*_LATER_COLUMNS, strict=True))],
+            [
+                list(_TABLES),
+                *map(list, zip(*_LATER_COLUMNS, strict=True)),
+                list(_LATER_FUNCTIONS),
+            ],
         ).fetchone()
         # The script takes locks that would wait for every load that is under way.
         if missing:
@@ -279,7 +287,7 @@ def analyze(connection: psycopg.Connection, target: Target) -> None:
     """Give the planner fresh statistics of a table."""
     _require_idle(connection)
     with connection.transaction():
-        connection.execute(sql.SQL("analyze {}").format(_table(target)))
+        connection.execute("select raw.analyze_table(%s)", [target.value])
 
 
 def analyze_if_grown(
@@ -427,49 +435,9 @@ def _make_partitions(
 ) -> None:
     """Make the months that predictions need and the table lacks."""
     for year, month in sorted(months):
-        start = datetime(year, month, 1, tzinfo=UTC)
-        end = start.replace(
-            year=start.year + start.month // 12, month=start.month % 12 + 1
+        connection.execute(
+            "select raw.make_month(%s)", [datetime(year, month, 1, tzinfo=UTC)]
         )
-        name = f"prediction_logs_{start:%Y_%m}"
-        exists = connection.execute(
-            "select to_regclass('raw.' || %s) is not null", [name]
-        ).fetchone()
-        if exists != (True,):
-            _make_partition(connection, name, start, end)
-
-
-def _make_partition(
-    connection: psycopg.Connection, name: str, start: datetime, end: datetime
-) -> None:
-    names = {
-        "partition": sql.Identifier("raw", name),
-        "start": sql.Literal(start),
-        "end": sql.Literal(end),
-    }
-    try:
-        with connection.transaction():
-            for statement in (
-                # Rows that others wrote into this month are in the default partition,
-                # which must give them up before the month can be attached.
-                "lock table raw.prediction_logs_default in access exclusive mode",
-                "create table {partition}"
-                " (like raw.prediction_logs including defaults)",
-                # As raw_schema.sql says of the whole; "like" does not copy it.
-                "alter table {partition}"
-                " alter column features set statistics 0,"
-                " alter column prediction set statistics 0",
-                "with moved as ("
-                "delete from raw.prediction_logs_default"
-                " where predicted_at >= {start} and predicted_at < {end} returning *"
-                ") insert into {partition} select * from moved",
-                "alter table raw.prediction_logs attach partition {partition}"
-                " for values from ({start}) to ({end})",
-            ):
-                connection.execute(sql.SQL(statement).format(**names))
-    except psycopg.errors.InvalidObjectDefinition:
-        # Partitions that somebody made by another rule cover this time already.
-        return
 
 
 def _quarantine(

@@ -284,3 +284,73 @@ comment on column raw.loads.loaded_count is 'Lines that became rows.';
 comment on column raw.loads.duplicate_count is
     'Lines that were there already, in the table, the quarantine or the same load.';
 comment on column raw.loads.quarantined_count is 'Lines put into raw.quarantine.';
+
+
+-- What only the owner of these tables may do, for those to whom it grants these
+-- functions: a loader then need not own the log, nor be able to delete from it.
+
+create or replace function raw.make_month(month timestamptz) returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set timezone = 'UTC'
+as $function$
+declare
+    starts timestamptz := date_trunc('month', month);
+    ends timestamptz := date_trunc('month', month) + interval '1 month';
+    partition text := 'prediction_logs_' || to_char(month, 'YYYY_MM');
+begin
+    if to_regclass(format('raw.%I', partition)) is not null then
+        return;
+    end if;
+    -- Rows that others wrote into this month are in the default partition, which must
+    -- give them up before the month can be attached.
+    lock table raw.prediction_logs_default in access exclusive mode;
+    execute format(
+        'create table raw.%I (like raw.prediction_logs including defaults)', partition
+    );
+    -- As above of the whole; "like" does not copy it.
+    execute format(
+        'alter table raw.%I'
+        ' alter column features set statistics 0,'
+        ' alter column prediction set statistics 0',
+        partition
+    );
+    execute format(
+        'with moved as ('
+        'delete from raw.prediction_logs_default'
+        ' where predicted_at >= %L and predicted_at < %L returning *'
+        ') insert into raw.%I select * from moved',
+        starts, ends, partition
+    );
+    execute format(
+        'alter table raw.prediction_logs attach partition raw.%I'
+        ' for values from (%L) to (%L)',
+        partition, starts, ends
+    );
+exception
+    when invalid_object_definition then
+        -- Partitions that somebody made by another rule cover this time already.
+        null;
+end
+$function$;
+
+comment on function raw.make_month(timestamptz) is
+    'Makes the partition of raw.prediction_logs for the month (UTC) of a time, if there '
+    'is none.';
+
+create or replace function raw.analyze_table(name text) returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $function$
+begin
+    execute format('analyze raw.%I', name);
+end
+$function$;
+
+comment on function raw.analyze_table(text) is
+    'Gives the planner fresh statistics of a table of this schema.';
+
+revoke execute on function raw.make_month(timestamptz), raw.analyze_table(text)
+    from public;

@@ -11,8 +11,9 @@ import pytest
 
 from orchestration import warehouse
 from orchestration.project import Dbt
-from orchestration.roles import READER, create_reader
+from orchestration.roles import LOADER, READER, TRANSFORMER, create_roles
 from orchestration.warehouse import ConnectionSettings
+from simulator.loading import create_raw_schema
 from tests.dbt.prediction_log import (
     MODELS,
     draw_predictions,
@@ -53,28 +54,22 @@ _EVIDENTLY = """
 
 
 @pytest.fixture(scope="session")
-def reader_role(postgres: ConnectionSettings) -> Iterator[str]:
-    """The name of the reader, a role of the whole server, gone at the end."""
-    yield READER
-    with warehouse.connect(postgres, autocommit=True) as connection:
-        connection.execute(f"drop role if exists {READER}")
-
-
-@pytest.fixture(scope="session")
 def built_marts(
     fresh_database: Callable[[], AbstractContextManager[ConnectionSettings]],
-    reader_role: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[ConnectionSettings]:
     """Marts of three days long ago and of the last ones, whose labels are to come.
 
-    Only to be read. The reader was made before any mart, as when a server is set up.
+    Only to be read. Each part was done by its role, as when a server is set up.
     """
     with fresh_database() as settings:
-        write_small_log(settings)
         with warehouse.connect(settings, autocommit=True) as connection:
-            create_reader(connection, password=None)
-        with warehouse.connect(settings) as connection:
+            create_raw_schema(connection)
+            create_roles(connection, passwords={})
+        loader = replace(settings, user=LOADER)
+        transformer = replace(settings, user=TRANSFORMER)
+        write_small_log(loader)
+        with warehouse.connect(loader) as connection:
             connection.execute(_DEPLOYMENTS)
             generator = np.random.default_rng(5)
             for model_name in MODELS:
@@ -90,8 +85,8 @@ def built_marts(
                 insert_labels(connection, recent[:120], loaded_at=None)
         target_path = tmp_path_factory.mktemp("grafana-dbt")
         models = ("--exclude-resource-type", "test")
-        Dbt(settings, target_path=target_path).build(models)
-        with warehouse.connect(settings) as connection:
+        Dbt(transformer, target_path=target_path).build(models)
+        with warehouse.connect(transformer) as connection:
             connection.execute(_EVIDENTLY)
         yield settings
 

@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,8 @@ from typer.testing import CliRunner
 
 from orchestration import warehouse
 from orchestration.cli import app
-from orchestration.roles import READER
+from orchestration.embedded import programs
+from orchestration.roles import LOADER, READER, ROLES, TRANSFORMER
 from orchestration.warehouse import ConnectionSettings
 
 Driftline = Callable[..., subprocess.CompletedProcess[str]]
@@ -171,24 +173,117 @@ def test_the_interface_answers_on_loopback_and_stops_on_ctrl_c(
     assert telemetry.startswith("telemetry:\n  enabled: false\n")
 
 
-def test_init_makes_the_raw_schema_and_the_reader_with_its_password(
+PASSWORDS = {
+    LOADER: ("DRIFTLINE_LOADER_PASSWORD", "one secret"),
+    TRANSFORMER: ("DRIFTLINE_TRANSFORMER_PASSWORD", "another' secret"),
+    READER: ("DRIFTLINE_READER_PASSWORD", "100 % secret"),
+}
+
+
+@pytest.fixture
+def powerless(
+    postgres: ConnectionSettings, database: ConnectionSettings
+) -> Iterator[ConnectionSettings]:
+    """The database's owner, who may make schemas but no roles."""
+    with warehouse.connect(postgres, autocommit=True) as connection:
+        connection.execute("create role powerless login")
+        connection.execute(f"alter database {database.dbname} owner to powerless")
+        yield replace(database, user="powerless")
+        connection.execute(f"alter database {database.dbname} owner to current_user")
+    with warehouse.connect(database, autocommit=True) as connection:
+        connection.execute("drop owned by powerless cascade; drop role powerless")
+
+
+def test_init_makes_the_raw_schema_and_the_roles_with_their_passwords(
     database: ConnectionSettings, driftline: Driftline
 ) -> None:
-    password = "a secret"
+    variables = dict(PASSWORDS.values())
     try:
-        result = driftline(
-            "init", DRIFTLINE_READER_PASSWORD=password, **database.environ()
-        )
+        result = driftline("init", **variables, **database.environ())
+        again = driftline("init", **database.environ())
 
         assert result.returncode == 0, result.stderr
-        assert password not in result.stdout + result.stderr
+        assert "no new password" not in result.stdout
+        for secret in variables.values():
+            assert secret not in result.stdout + result.stderr
+        assert again.returncode == 0, again.stderr
+        for role, (variable, _) in PASSWORDS.items():
+            assert f"{role} has no new password: {variable}" in again.stdout
         with warehouse.connect(database) as connection:
             assert connection.execute(
-                "select to_regclass('raw.prediction_logs') is not null, rolpassword"
-                " like 'SCRAM%%' from pg_authid where rolname = %s",
-                [READER],
-            ).fetchone() == (True, True)
+                "select to_regclass('raw.prediction_logs') is not null, array_agg("
+                "rolpassword like 'SCRAM%%') from pg_authid where rolname = any(%s)",
+                [list(ROLES)],
+            ).fetchone() == (True, [True, True, True])
     finally:
-        # A role of the whole server, which other tests use too.
+        # Roles of the whole server, which other tests use too.
         with warehouse.connect(database, autocommit=True) as connection:
-            connection.execute(f"alter role {READER} password null")
+            for role in ROLES:
+                connection.execute(f"alter role {role} password null")
+
+
+def test_init_without_the_right_to_make_roles_says_what_to_do(
+    powerless: ConnectionSettings, driftline: Driftline
+) -> None:
+    refused = driftline("init", **powerless.environ())
+    assert refused.returncode == 1
+    assert "powerless may not make roles" in refused.stderr
+    assert "`driftline init --print-sql`" in refused.stderr
+    with warehouse.connect(powerless) as connection:
+        assert connection.execute(
+            "select to_regnamespace('raw') is null"
+        ).fetchone() == (True,)
+
+    without = driftline("init", "--no-roles", **powerless.environ())
+    assert without.returncode == 0, without.stderr
+    with warehouse.connect(powerless) as connection:
+        assert connection.execute(
+            "select to_regclass('raw.prediction_logs') is not null"
+        ).fetchone() == (True,)
+
+
+def test_init_prints_sql_that_an_administrator_can_run(
+    powerless: ConnectionSettings, database: ConnectionSettings, driftline: Driftline
+) -> None:
+    secret = "never printed"
+    # No warehouse is needed.
+    result = driftline("init", "--print-sql", DRIFTLINE_READER_PASSWORD=secret)
+    assert result.returncode == 0, result.stderr
+    assert secret not in result.stdout
+
+    psql = subprocess.run(
+        [programs() / "psql", "--no-psqlrc", "--set=ON_ERROR_STOP=1", "--quiet"],
+        input=result.stdout,
+        env={**os.environ, **database.environ()},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert psql.returncode == 0, psql.stderr
+    with warehouse.connect(database) as connection:
+        assert connection.execute(
+            "select has_table_privilege(%s, 'raw.prediction_logs', 'insert'),"
+            " has_table_privilege(%s, 'raw.prediction_logs', 'select')",
+            [LOADER, TRANSFORMER],
+        ).fetchone() == (True, True)
+
+
+def test_init_tells_of_tables_that_others_built_and_hands_them_over(
+    database: ConnectionSettings, driftline: Driftline
+) -> None:
+    with warehouse.connect(database, autocommit=True) as connection:
+        connection.execute("create schema marts; create table marts.monitors ()")
+
+    told = driftline("init", **database.environ())
+    assert "1 that postgres built stay its own" in told.stdout
+    assert "`driftline init --hand-over`" in told.stdout
+
+    handed_over = driftline("init", "--hand-over", **database.environ())
+    assert handed_over.returncode == 0, handed_over.stderr
+    assert "stay its own" not in handed_over.stdout
+    with warehouse.connect(database) as connection:
+        assert connection.execute(
+            "select tableowner from pg_tables where schemaname = 'marts'"
+        ).fetchall() == [(TRANSFORMER,)]

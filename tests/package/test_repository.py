@@ -35,10 +35,12 @@ def test_the_lock_satisfies_every_requirement(locked: dict[str, str]) -> None:
         assert requirement.specifier.contains(version), f"{requirement}: {version}"
 
 
-LOCKS = sorted(CHECKOUT.glob("*.lock")) + sorted(CHECKOUT.glob("benchmarks/*.lock"))
+LOCKS = sorted(CHECKOUT.glob("*.lock")) + sorted(CHECKOUT.glob("*/requirements*.lock"))
 
 
-@pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "lock", LOCKS, ids=lambda path: f"{path.parent.name}-{path.stem}"
+)
 def test_every_locked_distribution_has_a_hash(lock: Path) -> None:
     entries = re.split(r"\n(?=[a-zA-Z])", lock.read_text())
     assert len(entries) > 10
@@ -46,7 +48,9 @@ def test_every_locked_distribution_has_a_hash(lock: Path) -> None:
         assert "--hash=sha256:" in entry, entry.splitlines()[0]
 
 
-@pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "lock", LOCKS, ids=lambda path: f"{path.parent.name}-{path.stem}"
+)
 def test_a_lock_names_no_index_and_no_address(lock: Path) -> None:
     text = lock.read_text()
     assert not re.search(r"://|--index-url|--extra-index-url|--find-links|@ ", text)

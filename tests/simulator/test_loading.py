@@ -624,6 +624,19 @@ def test_a_schema_of_an_earlier_version_gets_the_columns_that_it_lacks(
         )
 
 
+def test_a_schema_of_before_there_were_functions_gets_them(
+    connection: psycopg.Connection,
+) -> None:
+    create_raw_schema(connection)
+    connection.execute(
+        "drop function raw.make_month(timestamptz);"
+        " drop function raw.analyze_table(text)"
+    )
+
+    assert load(connection, prediction(0)) == LoadCounts(loaded=1)
+    assert count(connection, "prediction_logs_2026_10") == 1
+
+
 def test_every_table_and_column_of_the_raw_schema_is_described(
     connection: psycopg.Connection,
 ) -> None:

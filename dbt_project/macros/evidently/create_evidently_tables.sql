@@ -7,7 +7,7 @@
         {{ return('') }}
     {% endif %}
     {% set schema = generate_schema_name('evidently', none) %}
-    create schema if not exists {{ schema }};
+    {{ ensure_schema(schema) }}
     create table if not exists {{ schema }}.drift_results (
         monitor text not null,
         model_version text not null,

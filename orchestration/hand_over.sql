@@ -1,0 +1,28 @@
+-- For a warehouse that another role has built: what the current role owns in the schemas
+-- of dbt, Evidently and alerts is the transformer's from now on, so that it can replace
+-- it. Run after roles.sql.
+
+do $$
+declare
+    relation regclass;
+begin
+    for relation in
+        select oid
+        from pg_class
+        where
+            relnamespace in (
+                select oid
+                from pg_namespace
+                where
+                    nspname in (
+                        'staging', 'intermediate', 'evidently', 'operations', 'marts'
+                    )
+            )
+            -- Indexes and identity columns go with their tables.
+            and relkind in ('r', 'p', 'v', 'm')
+            and relowner = current_user::regrole
+    loop
+        execute format('alter table %s owner to driftline_transformer', relation);
+    end loop;
+end
+$$;
