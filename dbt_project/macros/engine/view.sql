@@ -13,6 +13,10 @@
     {%- endcall %}
 
     {%- set existing = load_cached_relation(this) -%}
+    {%- if notes_unbuildable(sql) -%}
+        {% do adapter.commit() %}
+        {{ return({'relations': [this]}) }}
+    {%- endif -%}
     {%- if existing is none or not existing.is_view
         or not keeps_columns(existing, sql) -%}
         {{ return(materialization_view_default()) }}
