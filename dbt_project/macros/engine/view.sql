@@ -13,7 +13,11 @@
     {%- endcall %}
 
     {%- set existing = load_cached_relation(this) -%}
-    {%- if notes_unbuildable(sql) -%}
+    {%- set instead = instead_of_unbuildable(sql) -%}
+    {%- if instead -%}
+        {% call statement('main') -%}
+            {{ instead }}
+        {%- endcall %}
         {% do adapter.commit() %}
         {{ return({'relations': [this]}) }}
     {%- endif -%}

@@ -119,34 +119,31 @@
 
 
 {#-
-    If a query can't even be planned, note so for all monitors that read the relation
-    which it is to be. Returns whether any does; `this` is that relation.
+    If the query of a relation that monitors read can't even be planned, note so for all
+    of them, and return what to run in its place: nothing, where the relation is there,
+    or one without rows, so that what reads it finds it. `this` is that relation.
 -#}
-{% macro notes_unbuildable(query) %}
-    {% if not can_note_failures() or model.resource_type != 'model' %}
-        {{ return(false) }}
-    {% endif %}
+{% macro instead_of_unbuildable(query) %}
     {% set readers = [] %}
-    {% for monitor in monitors()
-        if model.name in [monitor.predictions, monitor.baseline.relation] %}
-        {% do readers.append(monitor) %}
-    {% endfor %}
-    {% if not readers %}
-        {{ return(false) }}
+    {% if can_note_failures() %}
+        {% for monitor in monitors()
+            if model.name in [monitor.predictions, monitor.baseline.relation] %}
+            {% do readers.append(monitor) %}
+        {% endfor %}
     {% endif %}
-    {% set problem = planning_error(query) %}
+    {% set problem = planning_error(query) if readers %}
     {% if not problem %}
-        {{ return(false) }}
+        {{ return('') }}
     {% endif %}
     {% for monitor in readers %}
         {% do note_read_failure(monitor,
             "the model '" ~ model.name ~ "' cannot be built: " ~ problem
             ~ "; mend it, or what it reads, and build again") %}
     {% endfor %}
-    {% if load_cached_relation(this) is none %}
-        {% do run_query(
-            'create view ' ~ this ~ ' as select * from ' ~ no_predictions(readers[0])
-        ) %}
+    {% if load_cached_relation(this) is not none %}
+        {{ return('select 1') }}
     {% endif %}
-    {{ return(true) }}
+    {{ return(
+        'create view ' ~ this ~ ' as select * from ' ~ no_predictions(readers[0])
+    ) }}
 {% endmacro %}
