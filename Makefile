@@ -17,7 +17,7 @@ demo: .venv/.installed ## From real flights to monitored models, in three minute
 test: .venv/.installed ## Run the tests
 	$(BIN)/pytest --numprocesses auto --dist loadfile
 
-test-ui: .venv/.installed ## Run the report's tests in a browser (Chromium)
+test-ui: .venv/.installed ## Run the report's and Dagster's tests in a browser (Chromium)
 	$(BIN)/pytest tests/ui
 
 lint: .venv/.installed ## Check style and types of the Python and the SQL

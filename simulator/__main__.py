@@ -4,12 +4,16 @@ The only module here that reads the clock, the arguments and the environment.
 """
 
 import os
+import signal
 import sys
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any
 
 import psycopg
@@ -26,9 +30,17 @@ from rich.progress import (
 from rich.table import Table
 
 from orchestration import warehouse
+from simulator.durations import duration_of
 from simulator.exporting import export_replay
 from simulator.flights import FlightDataError, data_directory, read_flights
-from simulator.loading import LoadCounts, load_lines
+from simulator.live import Ending, LiveOptions, LiveResult, Tick, go_live
+from simulator.loading import (
+    LoadCounts,
+    create_raw_schema,
+    held_simulation,
+    held_until,
+    load_lines,
+)
 from simulator.records import Target
 from simulator.replay import (
     MAX_WEEKS,
@@ -101,6 +113,13 @@ EndDate = Annotated[
 ]
 
 
+def _duration(text: str) -> timedelta:
+    duration = duration_of(text)
+    if not duration:
+        raise typer.BadParameter(f"{text!r} is no time such as 30m or 1h 30m.")
+    return duration
+
+
 @app.command()
 def run(
     weeks: Weeks = 8,
@@ -124,6 +143,86 @@ def run(
                 progress=step,
             )
     _print_result(result)
+
+
+@app.command()
+def live(
+    speed: Annotated[
+        float,
+        typer.Option(
+            min=0.001,
+            max=86_400,
+            help="Simulated seconds a second, until the present is reached.",
+        ),
+    ] = 60.0,
+    until: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"],
+            metavar="YYYY-MM-DD[THH:MM]",
+            help="Stop at this simulated time (UTC).",
+        ),
+    ] = None,
+    lasting: Annotated[
+        timedelta | None,
+        typer.Option(
+            "--for",
+            parser=_duration,
+            metavar="DURATION",
+            help="Stop after this time, such as 30m or 2h.",
+        ),
+    ] = None,
+    tick: Annotated[
+        float, typer.Option(min=0.1, max=3600, help="Seconds between two loads.")
+    ] = 5.0,
+    weeks: Weeks = 8,
+    seed: Seed = 13,
+    scenario: ScenarioName = "default",
+    shift: Shift = True,
+    end_date: EndDate = None,
+) -> None:
+    """Keep traffic and labels coming, from where the warehouse's simulation ends.
+
+    An empty warehouse gets its history first, as by run, until the end date. The rows
+    are those of run, each loaded when its time has come. The simulated time goes at the
+    speed until it has caught up with the real one, and then on with it.
+
+    Ctrl-C stops when what was begun is loaded; the next start goes on from there.
+    """
+    with _told_plainly():
+        options = _options(weeks, seed, scenario, shift, end_date)
+        history = read_flights(data_directory())
+        with _connected() as connection:
+            create_raw_schema(connection)
+            if held_until(connection) is None:
+                with _progress("Replaying flights", "rows") as step:
+                    _print_result(
+                        simulate(
+                            connection,
+                            options,
+                            history,
+                            now=datetime.now(UTC),
+                            progress=step,
+                        )
+                    )
+            plan = plan_replay(
+                options, now=datetime.now(UTC), held=held_simulation(connection)
+            )
+            with _stopping() as stop, _live_status() as told:
+                result = go_live(
+                    connection,
+                    plan,
+                    history,
+                    options=LiveOptions(
+                        speed=speed,
+                        until=None if until is None else until.replace(tzinfo=UTC),
+                        lasting=lasting,
+                        tick=timedelta(seconds=tick),
+                    ),
+                    clock=_SystemClock(stop),
+                    told=told,
+                )
+    _print_live_result(result)
 
 
 @app.command()
@@ -263,6 +362,85 @@ def _progress(
     ) as progress:
         task = progress.add_task(description, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+class _SystemClock:
+    """This machine's clock, whose waits end when ``stop`` is set."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        self._stop = stop
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def seconds(self) -> float:
+        return time.monotonic()
+
+    def wait(self, seconds: float) -> bool:
+        return self._stop.wait(seconds)
+
+
+@contextmanager
+def _stopping() -> Iterator[threading.Event]:
+    """An event that Ctrl-C or a request to terminate sets; a second one kills."""
+    stop = threading.Event()
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        stop.set()
+        signal.signal(number, before[signal.Signals(number)])
+
+    for each in before:
+        signal.signal(each, on_signal)
+    try:
+        yield stop
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+@contextmanager
+def _live_status() -> Iterator[Callable[[Tick], None]]:
+    """Shows how far it is; on a terminal in one line, which is written anew."""
+    rows: Counter[str] = Counter()
+    was_present = False
+    with _err.status("Serving the first day …") as status:
+
+        def told(tick: Tick) -> None:
+            nonlocal was_present
+            for incident in tick.incidents:
+                _out.print(
+                    f"{incident.started_at:%Y-%m-%d %H:%M} {incident.incident_id}: "
+                    f"{incident.description}",
+                    highlight=False,
+                )
+            if tick.is_present and not was_present:
+                _out.print("The present is reached; from here on in real time.")
+            was_present = was_present or tick.is_present
+            for target, counts in tick.counts.items():
+                rows[target] += counts.loaded
+            status.update(
+                f"{tick.reached:%Y-%m-%d %H:%M} UTC: "
+                f"{rows[Target.PREDICTION_LOGS]:,} predictions, "
+                f"{rows[Target.GROUND_TRUTH]:,} labels. Ctrl-C stops."
+            )
+
+        yield told
+
+
+def _print_live_result(result: LiveResult) -> None:
+    _print_counts(result.counts)
+    reasons = {
+        Ending.STOPPED: "Stopped",
+        Ending.LASTED: "Time is up",
+        Ending.REACHED: "Reached the end",
+        Ending.END_OF_DATA: "The recorded year is over",
+    }
+    _out.print(
+        f"{reasons[result.ending]}: served {result.since:%Y-%m-%d %H:%M} to "
+        f"{result.reached:%Y-%m-%d %H:%M} UTC.",
+        highlight=False,
+    )
 
 
 def _print_result(result: ReplayResult) -> None:

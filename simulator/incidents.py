@@ -218,6 +218,23 @@ def judge(
     return outcomes
 
 
+def longest_delay(
+    incidents: Iterable[Incident], start: timedelta, end: timedelta
+) -> timedelta:
+    """By how much labels of requests in an interval can be late, at most.
+
+    ``start`` and ``end`` (exclusive) count from the first served instant.
+    """
+    return sum(
+        (
+            incident.delay + timedelta(minutes=incident.minutes)
+            for incident in incidents
+            if incident.start < end and incident.end > start
+        ),
+        timedelta(0),
+    )
+
+
 def _through(
     traffic: Traffic,
     incidents: Iterable[Incident],

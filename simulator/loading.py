@@ -43,7 +43,7 @@ _TABLES = (
 )
 
 # Columns that tables of earlier versions lack, and functions that their schema lacks.
-_LATER_COLUMNS = (("simulated_incidents", "level"),)
+_LATER_COLUMNS = (("simulated_incidents", "level"), ("simulations", "served_until"))
 _LATER_FUNCTIONS = ("raw.make_month(timestamptz)", "raw.analyze_table(text)")
 
 _COLUMN_TYPES = {
@@ -267,6 +267,27 @@ def held_simulation(connection: psycopg.Connection) -> Simulation | None:
             sql.SQL("select {} from raw.simulations").format(_names(Simulation._fields))
         ).fetchone()
     return None if held is None else Simulation(*held)
+
+
+def held_until(connection: psycopg.Connection) -> datetime | None:
+    """Before which time the warehouse holds every row of its simulation.
+
+    None if it holds none, or none whose first run is complete. The schema must exist.
+    """
+    _require_idle(connection)
+    with connection.transaction():
+        held = connection.execute("select served_until from raw.simulations").fetchone()
+    return None if held is None else held[0]
+
+
+def record_served_until(connection: psycopg.Connection, served_until: datetime) -> None:
+    """Record that every row before a time was loaded; never takes a later one back."""
+    _require_idle(connection)
+    with connection.transaction():
+        connection.execute(
+            "update raw.simulations set served_until = greatest(served_until, %s)",
+            [served_until],
+        )
 
 
 def one_ahead(items: Iterable[_Item]) -> Iterator[_Item]:

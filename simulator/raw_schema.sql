@@ -203,8 +203,13 @@ create table if not exists raw.simulations (
     is_shifted boolean not null,
     shift_weeks integer not null,
     served_from timestamptz not null,
+    served_until timestamptz,
     created_at timestamptz not null default now()
 );
+
+-- For warehouses that were made before this was kept.
+alter table raw.simulations
+    add column if not exists served_until timestamptz;
 
 -- One warehouse holds one simulation: two on top of each other would be one set of
 -- models with double traffic.
@@ -224,6 +229,9 @@ comment on column raw.simulations.shift_weeks is
     'By how many weeks it was moved; fixed by the first run.';
 comment on column raw.simulations.served_from is
     'When its models began to serve, on the shifted clock.';
+comment on column raw.simulations.served_until is
+    'Before which time all of its rows are loaded, on the shifted clock; null until its '
+    'first run is complete.';
 comment on column raw.simulations.created_at is 'When the first run began.';
 
 

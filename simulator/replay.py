@@ -45,8 +45,9 @@ MAX_WEEKS = 45
 
 _SERVED_FROM = FIRST_DAY + TRAINING + VALIDATION
 _WEEK = timedelta(weeks=1)
-_DEPLOYMENTS = "deployments"
-_INCIDENTS = "simulated_incidents"
+
+DEPLOYMENTS = "deployments"
+INCIDENTS = "simulated_incidents"
 
 
 class ReplayError(ValueError):
@@ -84,6 +85,11 @@ class Plan:
     served_until: datetime
     served_from: datetime = _SERVED_FROM
 
+    @property
+    def source(self) -> str:
+        """What ``raw.loads`` calls it."""
+        return f"simulator, seed {self.seed}, scenario {self.scenario.name}"
+
     def simulation(self) -> Simulation:
         """What the warehouse remembers of it."""
         return Simulation(
@@ -98,11 +104,16 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """Rows for one table, in an amount that fits into memory."""
+    """Rows for one table, in an amount that fits into memory.
+
+    ``due_at`` is when a version was deployed whose baseline they are, on the
+    warehouse's clock; other rows say themselves when it is their time.
+    """
 
     target: str
     rows: Sequence[Record] | Sequence[Deployment] | Sequence[SimulatedIncident]
     skills: tuple[Skill, ...] = ()
+    due_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,47 +208,76 @@ def replay(plan: Plan, history: FlightHistory) -> Iterator[Part]:
     Training and scoring happen on the way. The same plan gives the same rows, and a
     plan that ends later gives the same and more.
     """
-    plan = replace(plan, scenario=_with_last_values(plan, history))
-    first = {
-        name: _trained(name, FIRST_VERSION, plan.served_from, plan, history)
-        for name in MODEL_NAMES
-    }
-    yield Part(
-        target=_DEPLOYMENTS,
-        rows=[
-            deployment
-            for deployment in _deployments(plan)
-            if deployment.deployed_at < plan.served_until + plan.shift
-        ],
-    )
-    yield Part(
-        target=_INCIDENTS,
-        rows=incident_rows(
-            plan.scenario,
-            served_from=plan.served_from + plan.shift,
-            served_until=plan.served_until + plan.shift,
-        ),
-    )
-    models = {(name, FIRST_VERSION): model for name, model in first.items()}
-    validated_at = {(name, FIRST_VERSION): plan.served_from for name in MODEL_NAMES}
-    for incident in plan.scenario.deployments():
-        deployed_at = plan.served_from + incident.start
-        if deployed_at < plan.served_until:
-            model = _trained_for(incident, deployed_at, plan, history)
-            models[model.name, model.version] = model
-            validated_at[model.name, model.version] = deployed_at
-    for key, model in models.items():
-        validation = history.between(validated_at[key] - VALIDATION, validated_at[key])
-        yield Part(
-            target=Target.BASELINE_LOGS,
-            rows=_baseline(model, validation, plan),
-            skills=(skill(model, validation),),
-        )
+    service = Service(plan, history)
+    yield from service.announced()
     start = plan.served_from
     while start < plan.served_until:
         end = min(start + _WEEK, plan.served_until)
-        yield from _served(history.between(start, end), models, plan)
+        yield from service.validated(before=end)
+        yield from service.served(start, end)
         start = end
+
+
+class Service:
+    """The models of a plan. Each version is trained when it is first needed."""
+
+    def __init__(self, plan: Plan, history: FlightHistory) -> None:
+        self._plan = replace(plan, scenario=_with_last_values(plan, history))
+        self._history = history
+        self._models: dict[tuple[str, str], Model] = {}
+
+    def announced(self) -> Iterator[Part]:
+        """The deployments and incidents until the plan's end."""
+        plan = self._plan
+        yield Part(
+            target=DEPLOYMENTS,
+            rows=[
+                deployment
+                for deployment in _deployments(plan)
+                if deployment.deployed_at < plan.served_until + plan.shift
+            ],
+        )
+        yield Part(
+            target=INCIDENTS,
+            rows=incident_rows(
+                plan.scenario,
+                served_from=plan.served_from + plan.shift,
+                served_until=plan.served_until + plan.shift,
+            ),
+        )
+
+    def validated(self, *, before: datetime) -> Iterator[Part]:
+        """The baselines of versions deployed before a time, unless given before."""
+        plan = self._plan
+        if not self._models:
+            for name in MODEL_NAMES:
+                model = _trained(
+                    name, FIRST_VERSION, plan.served_from, plan, self._history
+                )
+                yield self._baseline(model, plan.served_from)
+        for incident in plan.scenario.deployments():
+            deployed_at = plan.served_from + incident.start
+            if deployed_at < before and _version(incident) not in self._models:
+                model = _trained_for(incident, deployed_at, plan, self._history)
+                yield self._baseline(model, deployed_at)
+
+    def served(self, start: datetime, end: datetime) -> Iterator[Part]:
+        """What flights that depart in the half-open interval lead to.
+
+        Both times are on the clock of 2013, and midnights. Every version deployed
+        before ``end`` must have been validated.
+        """
+        yield from _served(self._history.between(start, end), self._models, self._plan)
+
+    def _baseline(self, model: Model, deployed_at: datetime) -> Part:
+        self._models[model.name, model.version] = model
+        validation = self._history.between(deployed_at - VALIDATION, deployed_at)
+        return Part(
+            target=Target.BASELINE_LOGS,
+            rows=_baseline(model, validation, self._plan),
+            skills=(skill(model, validation),),
+            due_at=deployed_at + self._plan.shift,
+        )
 
 
 def simulate(
@@ -263,7 +303,6 @@ def simulate(
     if claimed != plan.simulation():
         # Another run was quicker by a moment, and fixed another shift.
         plan = plan_replay(options, now=now, held=claimed)
-    source = f"simulator, seed {plan.seed}, scenario {plan.scenario.name}"
     counts: dict[str, LoadCounts] = {}
     skills: tuple[Skill, ...] = ()
     loading_seconds = 0.0
@@ -271,7 +310,7 @@ def simulate(
     expected = expected_rows(plan, history)
     for part in loading.one_ahead(replay(plan, history)):
         started = time.perf_counter()
-        loaded = _load(connection, part, source=source)
+        loaded = load_part(connection, part, source=plan.source)
         loading_seconds += time.perf_counter() - started
         counts[part.target] = counts.get(part.target, LoadCounts()) + loaded
         skills += part.skills
@@ -281,6 +320,7 @@ def simulate(
     started = time.perf_counter()
     for target in Target:
         loading.analyze_if_grown(connection, target, counts.get(target, LoadCounts()))
+    loading.record_served_until(connection, plan.served_until + plan.shift)
     loading_seconds += time.perf_counter() - started
     return ReplayResult(
         counts=counts,
@@ -326,11 +366,12 @@ def expected_rows(plan: Plan, history: FlightHistory) -> int:
     return round(rows)
 
 
-def _load(connection: psycopg.Connection, part: Part, *, source: str) -> LoadCounts:
-    if part.target == _DEPLOYMENTS:
+def load_part(connection: psycopg.Connection, part: Part, *, source: str) -> LoadCounts:
+    """Load a part; what is there already are duplicates."""
+    if part.target == DEPLOYMENTS:
         deployments = cast(Sequence[Deployment], part.rows)
         return loading.load_deployments(connection, deployments, source=source)
-    if part.target == _INCIDENTS:
+    if part.target == INCIDENTS:
         incidents = cast(Sequence[SimulatedIncident], part.rows)
         return loading.load_simulated_incidents(connection, incidents, source=source)
     return loading.load_records(
@@ -371,6 +412,11 @@ def _trained_for(
         busyness=sound.busyness,
         serving_factors=((incident.column, incident.factor),),
     )
+
+
+def _version(incident: Incident) -> tuple[str, str]:
+    assert incident.model and incident.version
+    return incident.model, incident.version
 
 
 def _deployments(plan: Plan) -> list[Deployment]:

@@ -15,6 +15,7 @@ from dbt.context.providers import generate_runtime_macro_context
 from dbt.flags import set_from_args
 from dbt_common.exceptions import CompilationError
 
+from orchestration import warehouse
 from orchestration.evaluation.methods import METHODS, MULTIVARIATE
 from orchestration.evaluation.results import KINDS
 from orchestration.project import PROJECT_DIR, Dbt, DbtError, warehouse_environment
@@ -369,17 +370,17 @@ def test_a_wrong_block_stops_dbt_while_it_parses(
     [
         (
             {"features": {"altitude": "numerical"}},
-            "Monitor 'other', key 'predictions': the model 'stg_flights__flight_delay' "
+            "the model 'stg_flights__flight_delay' "
             "has no column 'altitude'; add it to the model",
         ),
         (
             {"features": {"carrier": "numerical"}},
-            "Monitor 'other', key 'predictions': the column 'carrier' of "
+            "the column 'carrier' of "
             "'stg_flights__flight_delay' has the type text; cast it to double",
         ),
         (
             {"task": "multiclass"},
-            "Monitor 'other', key 'predictions': the column 'prediction' of "
+            "the column 'prediction' of "
             "'stg_flights__flight_delay' has the type double precision; cast it to",
         ),
         (
@@ -388,13 +389,17 @@ def test_a_wrong_block_stops_dbt_while_it_parses(
                 "task": "multiclass",
                 "baseline": {"relation": "stg_flights__flight_delay_baseline"},
             },
-            "Monitor 'other', key 'baseline': the column 'prediction' of "
+            "the column 'prediction' of "
             "'stg_flights__flight_delay_baseline' has the type double precision",
         ),
     ],
 )
-def test_a_relation_without_what_a_block_needs_stops_the_build(
-    changes: Block, expected: str, dbt: Dbt, monitor_blocks: list[Block]
+def test_a_relation_without_what_a_block_needs_is_told(
+    changes: Block,
+    expected: str,
+    copied_log: ConnectionSettings,
+    dbt_for: Callable[[ConnectionSettings], Dbt],
+    monitor_blocks: list[Block],
 ) -> None:
     other = copy.deepcopy(monitor_blocks[0]) | {
         "name": "other",
@@ -402,13 +407,17 @@ def test_a_relation_without_what_a_block_needs_stops_the_build(
         "fairness": [],
     }
 
-    with pytest.raises(DbtError) as error:
-        dbt.build(
-            ["--select", "int_baseline_versions"],
-            variables={"monitors": [*monitor_blocks, other | changes]},
-        )
+    dbt_for(copied_log).build(
+        ["--select", "int_baseline_versions"],
+        variables={"monitors": [*monitor_blocks, other | changes]},
+    )
 
-    assert expected in str(error.value)
+    with warehouse.connect(copied_log) as connection:
+        noted = connection.execute(
+            "select monitor, reason from intermediate.read_failures"
+        ).fetchall()
+    assert [monitor for monitor, _ in noted] == ["other"]
+    assert noted[0][1].startswith(expected)
 
 
 def test_the_methods_of_evidently_are_those_that_the_orchestration_knows(

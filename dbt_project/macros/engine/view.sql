@@ -13,6 +13,14 @@
     {%- endcall %}
 
     {%- set existing = load_cached_relation(this) -%}
+    {%- set instead = instead_of_unbuildable(sql) -%}
+    {%- if instead -%}
+        {% call statement('main') -%}
+            {{ instead }}
+        {%- endcall %}
+        {% do adapter.commit() %}
+        {{ return({'relations': [this]}) }}
+    {%- endif -%}
     {%- if existing is none or not existing.is_view
         or not keeps_columns(existing, sql) -%}
         {{ return(materialization_view_default()) }}

@@ -1,13 +1,13 @@
 {#-
-    Stop with a sentence if a relation that a monitor names lacks a column that it
+    Note as a read failure if a relation that a monitor names lacks a column that it
     needs. Runs where the relations have been built, before anything reads them.
 -#}
 {% macro check_monitor_relations(monitor) %}
-    {% set relations = [['predictions', ref(monitor.predictions)]] %}
+    {% set relations = [ref(monitor.predictions)] %}
     {% if monitor.baseline.relation %}
-        {% do relations.append(['baseline', ref(monitor.baseline.relation)]) %}
+        {% do relations.append(ref(monitor.baseline.relation)) %}
     {% endif %}
-    {% if not execute %}
+    {% if not can_note_failures() %}
         {{ return('') }}
     {% endif %}
     {% set number_types = [
@@ -48,7 +48,7 @@
         'unknown_features': ['ARRAY'],
     } %}
 
-    {% for key, relation in relations %}
+    {% for relation in relations %}
         {% set types = {} %}
         {% for column in adapter.get_columns_in_relation(relation) %}
             {% do types.update({column.name: column.dtype}) %}
@@ -56,12 +56,11 @@
         {% if types %}
             {% for column, allowed in optional.items() if column in types %}
                 {% if types[column] not in allowed %}
-                    {% do wrong_monitor(
-                        monitor.name,
-                        key,
+                    {% do note_read_failure(
+                        monitor,
                         "the column '" ~ column ~ "' of '" ~ relation.identifier
-                        ~ "' has the type " ~ types[column],
-                        'cast it to ' ~ (
+                        ~ "' has the type " ~ types[column]
+                        ~ '; cast it to ' ~ (
                             'text[]' if allowed == ['ARRAY'] else allowed[0]
                         )
                     ) %}
@@ -69,20 +68,18 @@
             {% endfor %}
             {% for column, allowed in needed.items() %}
                 {% if column not in types %}
-                    {% do wrong_monitor(
-                        monitor.name,
-                        key,
+                    {% do note_read_failure(
+                        monitor,
                         "the model '" ~ relation.identifier
-                        ~ "' has no column '" ~ column ~ "'",
-                        'add it to the model, or remove it from the features'
+                        ~ "' has no column '" ~ column
+                        ~ "'; add it to the model, or remove it from the features"
                     ) %}
                 {% elif allowed and types[column] not in allowed %}
-                    {% do wrong_monitor(
-                        monitor.name,
-                        key,
+                    {% do note_read_failure(
+                        monitor,
                         "the column '" ~ column ~ "' of '" ~ relation.identifier
-                        ~ "' has the type " ~ types[column],
-                        'cast it to ' ~ (
+                        ~ "' has the type " ~ types[column]
+                        ~ '; cast it to ' ~ (
                             'double precision' if allowed == number_types
                             else 'double precision[]' if allowed == ['ARRAY']
                             else allowed[0]

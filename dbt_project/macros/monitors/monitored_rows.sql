@@ -20,7 +20,7 @@
         {{ column.expression }} as {{ column.name }}
         {%- endfor %}
 
-    from {{ ref(monitor.predictions) }}
+    from {{ predictions_of(monitor) | indent(4) }}
 
     where {{ in_scope('predicted_at', scope) | indent(4) }}
 
@@ -123,20 +123,21 @@ end
 -#}
 {% macro baseline_rows(monitor) -%}
     {%- if monitor.baseline.relation -%}
-        {{ ref(monitor.baseline.relation) }}
+        {%- set relation = ref(monitor.baseline.relation) -%}
+        {{ relation if can_be_read(monitor) else no_predictions(monitor) }}
     {%- elif monitor.baseline.first -%}
 (
     with first_days as (
         select
             {{ window_start('predicted_at', 'day') | indent(12) }} as first_day
-        from {{ ref(monitor.predictions) }}
+        from {{ predictions_of(monitor) | indent(4) }}
         where {{ is_usable_time('predicted_at') | indent(12) }}
         order by predicted_at
         limit 1
         offset {{ monitor.minimum_sample - 1 }}
     )
     select *
-    from {{ ref(monitor.predictions) }}
+    from {{ predictions_of(monitor) | indent(4) }}
     where
         {{ is_usable_time('predicted_at') | indent(8) }}
         and predicted_at >= (select first_day from first_days)
@@ -147,7 +148,7 @@ end
     {%- else -%}
 (
     select *
-    from {{ ref(monitor.predictions) }}
+    from {{ predictions_of(monitor) | indent(4) }}
     where
         predicted_at >= timestamptz '{{ monitor.baseline.from }} 00:00:00+00'
         and predicted_at < timestamptz '{{ monitor.baseline.to }} 00:00:00+00'

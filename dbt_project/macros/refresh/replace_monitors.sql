@@ -14,6 +14,11 @@
         where
             monitors.monitor = stored.monitor
             and monitors.definition_hash = stored.definition_hash
+    )
+    and stored.monitor not in (
+        select monitor
+        from {{ read_failures_table() }}
+        where invocation_id = '{{ invocation_id }}'
     );
 
     insert into {{ target_relation }} ({{ column_names }})

@@ -113,8 +113,7 @@ from (
 ) as rows_of_baseline
         {%- endif -%}
     {%- endset %}
-
-
+    {%- set statements %}
 create unlogged table {{ row_copy_name(monitor, 'copy') }} as
 {{ rows_in_bins(monitor, rows) }};
 
@@ -143,6 +142,15 @@ where not {{ is_current }};
 
 insert into {{ register }} (invocation_id, monitor, is_whole)
 values ('{{ invocation_id }}', '{{ monitor.name }}', {{ copied.is_whole }});
+    {%- endset %}
+    {#- What was stale stays so: the ledger does not hear of it. -#}
+    {%- set forgotten %}
+delete from {{ this }}
+where invocation_id = '{{ invocation_id }}' and monitor = '{{ monitor.name }}';
+delete from {{ ref('int_stale_windows') }}
+where invocation_id = '{{ invocation_id }}' and monitor = '{{ monitor.name }}';
+    {%- endset %}
+{{ guarded_block(monitor, statements, otherwise=forgotten) }}
 {% endmacro %}
 
 
@@ -208,7 +216,7 @@ select
     {%- for column in columns %},
     {{ column.expression | indent(4) }} as {{ column.name }}
     {%- endfor %}
-from {{ ref(monitor.predictions) }}
+from {{ predictions_of(monitor) }}
 where {{ in_scope('predicted_at', scope) }}
 {{ evaluated_once() }}
 {%- endmacro %}

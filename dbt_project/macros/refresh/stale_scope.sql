@@ -12,11 +12,31 @@
 {% macro stale_scope(monitor, family) %}
     {#- Named before any condition, so that dbt sees the dependency when it parses. -#}
     {% do ref('int_refresh_windows') %}
+    {% if not can_be_read(monitor) %}
+        {% if not is_incremental() %}
+            {% do refresh_once_it_can_be_read(monitor) %}
+        {% endif %}
+        {{ return([]) }}
+    {% endif %}
     {% if not execute or not is_incremental() or refreshes_baseline(monitor, family) %}
         {{ return(none) }}
     {% endif %}
     {% set grain = finest_grain(monitor, family) %}
     {{ return(joined_ranges(stale_windows(monitor, family, grain), grain)) }}
+{% endmacro %}
+
+
+{#-
+    A table that is new holds nothing of a monitor that can't be read now, whatever the
+    ledger says: all its windows are stale once it can be.
+-#}
+{% macro refresh_once_it_can_be_read(monitor) %}
+    {% if has_window_ledger() %}
+        {% do run_query(
+            "update " ~ intermediate_relation('int_window_ledger')
+            ~ " set definition_hash = null where monitor = '" ~ monitor.name ~ "'"
+        ) %}
+    {% endif %}
 {% endmacro %}
 
 
@@ -129,6 +149,9 @@ where
 {#- Whether this run recomputes all of a monitor, and so what its baseline held. -#}
 {% macro refreshes_baseline(monitor, family) %}
     {% set refresh_windows = ref('int_refresh_windows') %}
+    {% if not can_be_read(monitor) %}
+        {{ return(false) }}
+    {% endif %}
     {% if not execute or not is_incremental() %}
         {{ return(true) }}
     {% endif %}

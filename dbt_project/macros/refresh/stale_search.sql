@@ -4,7 +4,8 @@
     since the ledger's newest row, less an overlap for transactions that commit late;
     `is_replaced`, whether all that is known of the monitor goes;
     `is_forced`, a condition for windows that are refreshed in any case;
-    `leaves_alone`, true if this run was told to refresh other monitors only.
+    `leaves_alone`, true if this run was told to refresh other monitors only, or could
+    not read this one.
 -#}
 {% macro stale_search(monitor) %}
     {% set monitors = ref('int_monitors') %}
@@ -15,7 +16,7 @@
         'is_forced': 'false',
         'leaves_alone': false,
     } %}
-    {% if monitor.name not in chosen_monitors() %}
+    {% if monitor.name not in chosen_monitors() or not can_be_read(monitor) %}
         {% do search.update({'leaves_alone': true, 'scope': []}) %}
         {{ return(search) }}
     {% endif %}
@@ -65,20 +66,20 @@
             {{ window_end('window_start', grain) }} as window_end
         from (
             select {{ window_start('predicted_at', grain) | indent(16) }} as window_start
-            from {{ ref(monitor.predictions) }}
+            from {{ predictions_of(monitor) }}
             where
                 {{ has_arrived_since('loaded_at', known['predictions_since']) }}
                 and {{ is_usable_time('predicted_at') }}
             union
             select {{ window_start('predicted_at', grain) | indent(16) }} as window_start
-            from {{ ref(monitor.predictions) }}
+            from {{ predictions_of(monitor) }}
             where
                 {{ has_arrived_since('label_loaded_at', known['labels_since']) }}
                 and {{ is_usable_time('predicted_at') }}
             {%- if is_forcing %}
             union
             select {{ window_start('predicted_at', grain) | indent(16) }} as window_start
-            from {{ ref(monitor.predictions) }}
+            from {{ predictions_of(monitor) }}
             where
                 {{ forced_windows('predicted_at', grain) }}
                 and {{ is_usable_time('predicted_at') }}
@@ -91,7 +92,22 @@
             {%- endif %}
         ) as touched
     {% endset %}
-    {% do search.update({'scope': joined_ranges(touched, grain)}) %}
+    {% set guarded_touched %}
+        select window_start, window_end
+        from {{ guarded_rows(
+            monitor,
+            'touched_windows',
+            {'window_start': 'timestamptz', 'window_end': 'timestamptz'},
+            touched
+        ) | indent(8) }}
+    {% endset %}
+    {% set ranges = joined_ranges(guarded_touched, grain) %}
+    {% do forget_known_failures() %}
+    {% if can_be_read(monitor) %}
+        {% do search.update({'scope': ranges}) %}
+    {% else %}
+        {% do search.update({'leaves_alone': true, 'scope': []}) %}
+    {% endif %}
     {{ return(search) }}
 {% endmacro %}
 

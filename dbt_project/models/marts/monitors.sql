@@ -8,6 +8,12 @@ monitors as (
 
 ),
 
+failures as (
+
+    select * from {{ ref('int_monitor_failures') }}
+
+),
+
 spans as (
 
     select * from {{ ref('int_traffic_spans') }}
@@ -200,7 +206,9 @@ ages as (
             as seconds_since_last_prediction,
         extract(epoch from monitors.freshness_limit)::double precision
             as freshness_limit_seconds,
-        expected.expected_request_count
+        expected.expected_request_count,
+        failures.failed_since,
+        failures.reason as failure_reason
 
     from monitors
 
@@ -209,6 +217,9 @@ ages as (
 
     left join expected
         on monitors.monitor = expected.monitor
+
+    left join failures
+        on monitors.monitor = failures.monitor
 
 ),
 
@@ -219,6 +230,7 @@ freshness as (
     select
         *,
         case
+            when failed_since is not null then 'not_computable'
             when seconds_since_last_prediction is null then 'not_computable'
             when seconds_since_last_prediction > 2 * freshness_limit_seconds
                 then 'critical'
@@ -240,6 +252,7 @@ explained as (
         *,
         case
             when freshness_status = 'ok' then null
+            when failed_since is not null then failure_reason
             when seconds_since_last_prediction is null then 'no prediction yet'
             when freshness_status = 'not_computable'
                 then 'no earlier week to compare with'
@@ -283,28 +296,31 @@ described as (
         explained.freshness_status,
         explained.freshness_reason,
         coalesce(ledger.prediction_count, 0) as prediction_count,
-        coalesce(current_statuses.service_health_status, 'not_computable')
-            as service_health_status,
-        coalesce(current_statuses.data_quality_status, 'not_computable')
-            as data_quality_status,
-        coalesce(current_statuses.model_performance_status, 'not_computable')
-            as model_performance_status,
-        coalesce(current_statuses.drift_status, 'not_computable')
-            as drift_status,
+        {%- for family in [
+            'service_health', 'data_quality', 'model_performance', 'drift',
+        ] %}
+        case
+            when failures.monitor is null
+                then coalesce(current_statuses.{{ family }}_status, 'not_computable')
+            else 'not_computable'
+        end as {{ family }}_status,
+        {%- endfor %}
         -- A family that could not be computed is no pass.
         case
+            when failures.monitor is not null then 'not_computable'
             when current_statuses.severity = 3 then 'critical'
             when current_statuses.severity = 2 then 'warning'
             when current_statuses.computed_count = 4 then 'ok'
             else 'not_computable'
         end as status,
-        current_statuses.reason,
+        coalesce(failures.reason, current_statuses.reason) as reason,
         monitors.availability_target,
         monitors.latency_target_ms,
         monitors.latency_target_share,
         extract(epoch from monitors.labels_expected_within)::double precision
             as labels_expected_within_seconds,
-        monitors.minimum_sample
+        monitors.minimum_sample,
+        failures.failed_since as unreadable_since
 
     from monitors
 
@@ -316,6 +332,9 @@ described as (
 
     left join explained
         on monitors.monitor = explained.monitor
+
+    left join failures
+        on monitors.monitor = failures.monitor
 
 )
 

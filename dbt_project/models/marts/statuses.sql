@@ -132,6 +132,58 @@ statuses as (
 
     from worst
 
+),
+
+-- The days on which a monitor's relations could not be read, where nothing else is known
+-- of them.
+unread as (
+
+    select
+        failures.monitor,
+        'all' as model_version,
+        families.family,
+        'day' as grain,
+        days.window_start,
+        {{ window_end('days.window_start', 'day') }} as window_end,
+        'not_computable' as status,
+        0 as severity,
+        failures.reason
+
+    from {{ ref('int_monitor_failures') }} as failures
+
+    cross join (
+        values
+        ('service_health'), ('data_quality'), ('model_performance'), ('drift')
+    ) as families (family)
+
+    cross join lateral generate_series(
+        {{ window_start('failures.failed_since', 'day') | indent(8) }},
+        failures.failed_at,
+        {{ window_length('day') }}
+    ) as days (window_start)
+
+    where
+        not exists (
+            select 1
+            from statuses
+            where
+                statuses.monitor = failures.monitor
+                and statuses.model_version = 'all'
+                and statuses.family = families.family
+                and statuses.grain = 'day'
+                and statuses.window_start = days.window_start
+        )
+
+),
+
+all_statuses as (
+
+    select * from statuses
+
+    union all
+
+    select * from unread
+
 )
 
-select * from statuses
+select * from all_statuses

@@ -13,8 +13,7 @@ with
 {% for monitor in monitors() -%}
 {%- set columns = monitor.columns + [monitor.actual] -%}
 {%- set categorical = columns | selectattr('kind', 'equalto', 'categorical') | list -%}
-{{ monitor.name }}_values as (
-
+{%- set read_values -%}
     select
         categories.column_name,
         categories.category,
@@ -45,6 +44,27 @@ with
         and {{ rebuilds_baseline(monitor) | indent(8) }}
 
     group by categories.column_name, categories.category
+{%- endset -%}
+{{ monitor.name }}_read as (
+
+    select *
+    from {{ guarded_rows(monitor, 'read_values', {
+        'column_name': 'text', 'category': 'text', 'reference_count': 'bigint',
+    }, read_values, monitor.baseline.relation) | indent(4) }}
+
+),
+
+-- A row of nulls says that the baseline could not be read.
+{{ monitor.name }}_values as (
+
+    select *
+    from {{ monitor.name }}_read
+    where
+        not exists (
+            select 1
+            from {{ monitor.name }}_read as unread
+            where unread.category is null
+        )
 
 ),
 

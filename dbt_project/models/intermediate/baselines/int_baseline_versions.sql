@@ -9,10 +9,8 @@ with
 
 {% for monitor in monitors() -%}
 {%- do check_monitor_relations(monitor) -%}
-{{ monitor.name }}_found as (
-
+{%- set found -%}
     select
-        '{{ monitor.name }}' as monitor,
         {{ baseline_version_key(monitor) | indent(8) }} as model_version,
         count(*) as row_count,
         count(label_loaded_at) as label_count,
@@ -23,18 +21,49 @@ with
             {{ epoch_microseconds('label_loaded_at') | indent(12) }}
         ) as label_checksum,
         min(loaded_at) as first_loaded_at,
-        min(predicted_at) as first_predicted_at,
-        false as is_kept
+        min(predicted_at) as first_predicted_at
 
     from {{ baseline_rows(monitor) | indent(4) }}
 
-    group by 2
+    group by 1
+{%- endset -%}
+{{ monitor.name }}_found as (
+
+    select
+        '{{ monitor.name }}' as monitor,
+        found.*,
+        false as is_kept
+
+    from {{ guarded_rows(monitor, 'found', {
+        'model_version': 'text',
+        'row_count': 'bigint',
+        'label_count': 'bigint',
+        'loaded_at_checksum': 'numeric',
+        'label_checksum': 'numeric',
+        'first_loaded_at': 'timestamptz',
+        'first_predicted_at': 'timestamptz',
+    }, found, monitor.baseline.relation) | indent(4) }}
 
 ),
 
 {% endfor -%}
 
-{{ union_of_monitors('found', 'found') }},
+{{ union_of_monitors('found', 'read') }},
+
+-- A row of nulls says that the baseline could not be read: it stays what it was.
+unread as (
+
+    select monitor from read where model_version is null
+
+),
+
+found as (
+
+    select *
+    from read
+    where monitor not in (select unread.monitor from unread)
+
+),
 
 definitions as (
 {% for monitor in monitors() %}
@@ -144,7 +173,8 @@ kept as (
             and known.model_version = found.model_version
 
     where
-        (
+        starts.monitor not in (select unread.monitor from unread)
+        and (
             found.row_count is null
             or found.row_count < known.row_count
             or found.label_count < known.label_count
@@ -175,9 +205,12 @@ baseline_versions as (
         known.label_checksum,
         known.first_loaded_at,
         known.first_predicted_at,
-        true as is_kept
+        known.is_kept
+        or known.monitor not in (select unread.monitor from unread) as is_kept
     from known
-    where known.monitor in (select kept.monitor from kept)
+    where
+        known.monitor in (select kept.monitor from kept)
+        or known.monitor in (select unread.monitor from unread)
 
 )
 

@@ -16,6 +16,9 @@ array(
 {%- set columns = monitor.columns + [monitor.actual] -%}
 {%- set numerical = columns | selectattr('kind', 'equalto', 'numerical') | list -%}
 {%- set numeric = numeric_columns(monitor) -%}
+{%- set read_edges -%}
+with
+
 -- The numbers of the version that came first: its bins serve all versions, so that
 -- their counts can be added and the figures of different days compared.
 {{ monitor.name }}_rows as (
@@ -111,19 +114,13 @@ array(
 
 {% endfor -%}
 
-{{ monitor.name }}_edges as (
+edges as (
 
     select
-        '{{ monitor.name }}' as monitor,
         columns.column_name,
         array_agg(quantile_groups.edge order by quantile_groups.edge) as edges,
         array_agg(quantile_groups.maximum order by quantile_groups.edge) as bin_maxima,
-        max(quantile_groups.maximum) as maximum,
-        (
-            select monitors.definition_hash
-            from {{ ref('int_monitors') }} as monitors
-            where monitors.monitor = '{{ monitor.name }}'
-        ) as definition_hash
+        max(quantile_groups.maximum) as maximum
 
     from (
         {%- for chunk in chunks_of(numerical) %}
@@ -153,6 +150,46 @@ array(
         on quantile_groups.column_number = columns.column_number
 
     group by columns.column_name
+
+)
+
+select * from edges
+{%- endset -%}
+{{ monitor.name }}_read as (
+
+    select *
+    from {{ guarded_rows(monitor, 'read_edges', {
+        'column_name': 'text',
+        'edges': 'double precision[]',
+        'bin_maxima': 'double precision[]',
+        'maximum': 'double precision',
+    }, read_edges, monitor.baseline.relation) | indent(4) }}
+
+),
+
+-- A row of nulls says that the baseline could not be read.
+{{ monitor.name }}_edges as (
+
+    select
+        '{{ monitor.name }}' as monitor,
+        column_name,
+        edges,
+        bin_maxima,
+        maximum,
+        (
+            select monitors.definition_hash
+            from {{ ref('int_monitors') }} as monitors
+            where monitors.monitor = '{{ monitor.name }}'
+        ) as definition_hash
+
+    from {{ monitor.name }}_read
+
+    where
+        not exists (
+            select 1
+            from {{ monitor.name }}_read as unread
+            where unread.column_name is null
+        )
 
 ),
 

@@ -53,5 +53,27 @@ monitors as (
 {%- endfor %}
 
 )
+{%- set failed = read_failures() if is_incremental() else [] %}
+{%- if failed %},
 
-select * from monitors
+-- What this run could not read stays as it was, with the block of then.
+known as (
+
+    select * from {{ this }} where monitor in ('{{ failed | join("', '") }}')
+
+),
+
+settled as (
+
+    select *
+    from monitors
+    where monitor not in (select known.monitor from known)
+
+    union all
+
+    select * from known
+
+)
+{%- endif %}
+
+select * from {{ 'settled' if failed else 'monitors' }}

@@ -15,8 +15,7 @@ with
 
 {% for monitor in monitors() -%}
 {%- set search = stale_search(monitor) -%}
-{{ monitor.name }}_now as (
-
+{%- set found_windows -%}
     select
         {{ window_start(
             'predicted_at', monitor.windows.traffic
@@ -37,11 +36,26 @@ with
             {{ epoch_microseconds('label_loaded_at') | indent(12) }}
         ) as label_checksum
 
-    from {{ ref(monitor.predictions) }}
+    from {{ predictions_of(monitor) | indent(4) }}
 
     where {{ in_scope('predicted_at', search.scope) | indent(4) }}
 
     group by 1
+{%- endset -%}
+{{ monitor.name }}_now as (
+
+    select *
+    from {{ guarded_rows(monitor, 'found_windows', {
+        'window_start': 'timestamptz',
+        'prediction_count': 'bigint',
+        'first_predicted_at': 'timestamptz',
+        'last_predicted_at': 'timestamptz',
+        'prediction_loaded_at': 'timestamptz',
+        'prediction_checksum': 'numeric',
+        'label_count': 'bigint',
+        'label_loaded_at': 'timestamptz',
+        'label_checksum': 'numeric',
+    }, found_windows) | indent(4) }}
 
 ),
 
@@ -87,8 +101,17 @@ with
 
     {%- if search.leaves_alone %}
 
-    -- This run's vars chose other monitors.
+    -- This run's vars chose other monitors, or it could not read this one.
     where false
+    {%- else %}
+
+    -- A row of nulls says that the log could not be read.
+    where
+        not exists (
+            select 1
+            from {{ monitor.name }}_now as unread
+            where unread.window_start is null
+        )
     {%- endif %}
 
 ),

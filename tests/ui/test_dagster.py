@@ -1,0 +1,160 @@
+"""Dagster in a browser: the graph, a run of the job ``monitor``, and what it leaves."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from orchestration.warehouse import ConnectionSettings
+from tests.dbt.prediction_log import write_small_log
+
+CHECKOUT = Path(__file__).parents[2]
+# Ignored by git: for people to look at.
+SCREENSHOTS = CHECKOUT / "build" / "screenshots"
+LAYERS = ("raw", "staging", "intermediate", "evidently", "marts")
+
+# How long a slow machine may take, in milliseconds.
+_SHOWN = 120_000
+_FINISHED = 480_000
+
+
+@dataclass(frozen=True)
+class Running:
+    """Dagster over a small log, at ``address``; reports are below ``home``."""
+
+    address: str
+    home: Path
+
+
+@pytest.fixture(scope="module")
+def dagster(
+    fresh_database: Callable[[], AbstractContextManager[ConnectionSettings]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Running]:
+    home = tmp_path_factory.mktemp("home")
+    log = home / "dagster.log"
+    with fresh_database() as settings, log.open("w") as output:
+        write_small_log(settings)
+        port = _free_port()
+        process = subprocess.Popen(
+            [
+                *(str(Path(sys.executable).with_name("driftline")), "ui"),
+                *("--port", str(port)),
+            ],
+            cwd=CHECKOUT,
+            env=os.environ | settings.environ() | {"DRIFTLINE_HOME": str(home)},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            # So that all that Dagster starts can be stopped together.
+            start_new_session=True,
+        )
+        try:
+            address = f"http://127.0.0.1:{port}"
+            _wait_for(address, process, log)
+            yield Running(address, home)
+        finally:
+            os.killpg(process.pid, signal.SIGINT)
+            try:
+                process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait_for(address: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = time.monotonic() + _SHOWN / 1000
+    while True:
+        try:
+            urllib.request.urlopen(f"{address}/server_info", timeout=5).close()
+            return
+        except (urllib.error.URLError, TimeoutError):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.5)
+
+
+@pytest.fixture
+def tab(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1600, "height": 1000})
+    context.set_default_timeout(_SHOWN)
+    yield context.new_page()
+    context.close()
+
+
+def keep(tab: Page, name: str) -> None:
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    tab.screenshot(path=SCREENSHOTS / f"{name}.png")
+
+
+@pytest.mark.timeout(900)
+def test_the_job_monitor_is_run_from_the_browser(dagster: Running, tab: Page) -> None:
+    tab.goto(dagster.address)
+    tab.get_by_role("link", name="Lineage").click()
+    for layer in LAYERS:
+        # In the list, and in the graph.
+        expect(tab.get_by_text(layer, exact=True).nth(1)).to_be_visible(timeout=_SHOWN)
+    keep(tab, "lineage")
+
+    tab.get_by_role("link", name="Jobs").click()
+    tab.get_by_role("link", name="monitor", exact=True).click()
+    materialize = tab.get_by_role("button", name="Materialize all")
+    expect(materialize).to_be_enabled(timeout=_SHOWN)
+    # The menu beside it: the launchpad names no day, so that the stale ones are taken.
+    materialize.locator("xpath=following::button[1]").click()
+    tab.get_by_role("menuitem", name="Open launchpad").click()
+    # Whatever loads the log is none of this Dagster's.
+    tab.get_by_role("button", name="Confirm").click()
+    tab.get_by_role("button", name="Materialize", exact=True).click()
+    tab.wait_for_url("**/runs/*", timeout=_SHOWN)
+    expect(tab.get_by_text("Success", exact=True).first).to_be_visible(
+        timeout=_FINISHED
+    )
+    keep(tab, "run")
+
+    tab.goto(f"{dagster.address}/assets/marts/monitors?view=checks")
+    expect(tab.get_by_text("relations_flight_delay", exact=True).first).to_be_visible()
+    keep(tab, "checks")
+    tab.goto(f"{dagster.address}/assets/evidently/drift_results?view=overview")
+    expect(tab.get_by_text("evaluated_day_count").first).to_be_visible()
+    keep(tab, "metadata")
+
+
+@pytest.mark.timeout(300)
+def test_a_report_shows_its_plots(dagster: Running, tab: Page) -> None:
+    pages = sorted((dagster.home / "reports").glob("*/*.html"))
+    assert {page.parent.name for page in pages} == {
+        "flight_delay",
+        "flight_delay_band",
+        "flight_delayed",
+    }
+    complaints: list[str] = []
+    tab.on("pageerror", lambda error: complaints.append(str(error)))
+
+    tab.goto((dagster.home / "reports" / "index.html").as_uri())
+    keep(tab, "reports")
+    tab.get_by_role("link", name=re.compile(pages[0].stem)).first.click()
+    plots = tab.locator(".js-plotly-plot .main-svg")
+    expect(plots.first).to_be_visible(timeout=_SHOWN)
+    keep(tab, "report")
+    # Drawn, not only framed.
+    assert tab.locator(".js-plotly-plot path.point, .js-plotly-plot .bars path").count()
+    assert complaints == []
