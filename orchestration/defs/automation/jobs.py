@@ -7,7 +7,8 @@ work of a small warehouse.
 import dagster as dg
 
 from orchestration.defs.ingestion.raw import IS_SIMULATED
-from orchestration.defs.monitoring.evidently import DRIFT_RESULTS
+from orchestration.defs.monitoring.evidently import DRIFT_RESULTS, DriftConfig
+from orchestration.defs.transformation.dbt import RefreshConfig
 
 _DRIFT = dg.AssetSelection.assets(DRIFT_RESULTS)
 _MONITORING = _DRIFT | dg.AssetSelection.groups("staging", "intermediate", "marts")
@@ -30,6 +31,36 @@ drift = dg.define_asset_job(
     executor_def=dg.in_process_executor,
 )
 
+
+@dg.config_mapping
+def backfill_config(config: RefreshConfig) -> dg.RunConfig:
+    """The same days for dbt and for Evidently."""
+    return dg.RunConfig(
+        {
+            "dbt_models": config,
+            "evidently__drift_results": DriftConfig(
+                refresh_from=config.refresh_from,
+                refresh_to=config.refresh_to,
+                only_monitors=config.only_monitors,
+                full_refresh=config.full_refresh,
+            ),
+        }
+    )
+
+
+backfill = dg.define_asset_job(
+    "backfill",
+    selection=_MONITORING,
+    description=(
+        "Refresh the days from refresh_from until before refresh_to once more, in dbt "
+        "and in Evidently, whether they are stale or not; and what is stale besides."
+    ),
+    config=backfill_config,
+    executor_def=dg.in_process_executor,
+)
+
+_JOBS = [monitor, backfill]
+
 if IS_SIMULATED:
     demo = dg.define_asset_job(
         "demo",
@@ -37,6 +68,7 @@ if IS_SIMULATED:
         description="Simulated traffic, then what `monitor` does.",
         executor_def=dg.in_process_executor,
     )
+    _JOBS.append(demo)
 
 _UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
@@ -46,10 +78,50 @@ _UNFINISHED = [
 ]
 
 
-@dg.schedule(job=monitor, cron_schedule="5 * * * *", execution_timezone="UTC")
+def is_under_way(instance: dg.DagsterInstance) -> bool:
+    """Whether a run that brings everything up to date waits or runs."""
+    return any(
+        instance.get_run_ids(
+            dg.RunsFilter(job_name=job.name, statuses=_UNFINISHED), limit=1
+        )
+        for job in _JOBS
+    )
+
+
+# In a warehouse of one's own, monitoring is what Dagster is started for.
+_IN_SERVICE = (
+    dg.DefaultScheduleStatus.STOPPED
+    if IS_SIMULATED
+    else dg.DefaultScheduleStatus.RUNNING
+)
+
+
+@dg.schedule(
+    job=monitor,
+    cron_schedule="5 * * * *",
+    execution_timezone="UTC",
+    default_status=_IN_SERVICE,
+)
 def hourly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """Five minutes past every hour, unless the run before is still under way."""
-    unfinished = dg.RunsFilter(job_name=monitor.name, statuses=_UNFINISHED)
-    if context.instance.get_run_ids(unfinished, limit=1):
+    if is_under_way(context.instance):
         return dg.SkipReason("The run before is still under way.")
     return dg.RunRequest()
+
+
+@dg.schedule(
+    job=monitor,
+    cron_schedule="35 3 * * *",
+    execution_timezone="UTC",
+    default_status=_IN_SERVICE,
+)
+def daily() -> dg.RunRequest:
+    """Compare every window with the log, once a day, which finds retracted rows.
+
+    The hourly run looks at what arrived since the run before, and rows that were
+    deleted do not arrive.
+    """
+    return dg.RunRequest(
+        run_config=dg.RunConfig({"dbt_models": RefreshConfig(reconcile=True)}),
+        tags={"driftline/reconcile": "true"},
+    )

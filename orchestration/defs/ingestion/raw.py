@@ -11,10 +11,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
+import psycopg
 from pydantic import Field
 
 from orchestration import warehouse
-from orchestration.defs.transformation.dbt import MANIFEST, LayerTranslator
+from orchestration.defs.transformation.dbt import MANIFEST, MONITORS, LayerTranslator
 
 IS_SIMULATED = warehouse.settings(os.environ) == warehouse.embedded_settings(
     warehouse.home(os.environ)
@@ -37,6 +38,50 @@ _ACTIVITY = """
     from pg_stat_user_tables
     where relid in (select relid from pg_partition_tree(to_regclass(%s)))
 """
+
+
+def _read_by_monitors() -> list[str]:
+    """The sources that the monitored relations are made of, as SQL names them."""
+    read = {
+        relation.name
+        for monitor in MONITORS
+        for relation in (monitor.predictions, monitor.baseline.relation)
+    }
+    waiting = [
+        unique_id
+        for unique_id, node in MANIFEST["nodes"].items()
+        if node["resource_type"] == "model" and node["alias"] in read
+    ]
+    found: set[str] = set()
+    while waiting:
+        unique_id = waiting.pop()
+        if unique_id not in found:
+            found.add(unique_id)
+            waiting += MANIFEST["parent_map"].get(unique_id, [])
+    return sorted(
+        _relation(source)
+        for unique_id, source in MANIFEST["sources"].items()
+        if unique_id in found
+    )
+
+
+def _relation(source: Mapping[str, Any]) -> str:
+    return f'"{source["schema"]}"."{source["identifier"]}"'
+
+
+_READ_BY_MONITORS = _read_by_monitors()
+
+
+def log_activity(connection: psycopg.Connection) -> str:
+    """What differs if any row of the monitored tables was written since.
+
+    A restart of the server can change it, too.
+    """
+    counts = []
+    for relation in _READ_BY_MONITORS:
+        row = connection.execute(_ACTIVITY, [relation]).fetchone()
+        counts.append(f"{relation} {row[1] if row else 0}")
+    return ", ".join(counts)
 
 
 class SimulationConfig(dg.Config):
@@ -131,9 +176,7 @@ def _observed(
         with warehouse.connect(settings, autocommit=True) as connection:
             for key in sorted(context.selected_asset_keys):
                 source = sources[key]
-                row = connection.execute(
-                    _ACTIVITY, [f'"{source["schema"]}"."{source["identifier"]}"']
-                ).fetchone()
+                row = connection.execute(_ACTIVITY, [_relation(source)]).fetchone()
                 row_count, change_count = row or (0, 0)
                 yield dg.ObserveResult(
                     key,

@@ -3,22 +3,36 @@
 import json
 import os
 import shutil
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import psycopg
 from dagster_dbt import (
     DagsterDbtTranslator,
+    DbtCliInvocation,
     DbtCliResource,
     DbtProject,
     dbt_assets,
 )
+from dagster_dbt.errors import DagsterDbtCliRuntimeError
 from pydantic import Field
 
 from orchestration import project, warehouse
+from orchestration.defs.retries import retried, retry
+from orchestration.defs.tags import tag_run
+from orchestration.relations import describe_relation, headline_figures
+from orchestration.transient import are_transient
 
 MANIFEST = project.read_manifest()
 MONITORS = project.read_monitors()
+
+# Of runs that build the models: more than one at a time would wait for each other's
+# locks. The limit is in dagster.yaml.
+POOL = "dbt"
 
 
 def dagster_owner(owner: str) -> str:
@@ -26,10 +40,23 @@ def dagster_owner(owner: str) -> str:
     return owner if "@" in owner else f"team:{owner}"
 
 
+def _compiled_directory() -> Path:
+    """Where the SQL of the newest build is kept, as it differs between warehouses."""
+    return warehouse.home(os.environ) / "compiled"
+
+
+# Of what all monitors share.
+ALL_OWNERS = sorted(
+    {dagster_owner(monitor.owner) for monitor in MONITORS if monitor.owner}
+)
+
+
 class LayerTranslator(DagsterDbtTranslator):
     """The layers are groups, and staging models belong to their monitor's owner.
 
-    Keys stay dagster-dbt's own: ``schema/model`` and ``source/table``.
+    Keys stay dagster-dbt's own: ``schema/model`` and ``source/table``. Models are
+    described with the SQL that the newest build ran, or before the first with the
+    template that it comes from.
     """
 
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
@@ -62,6 +89,17 @@ class LayerTranslator(DagsterDbtTranslator):
         ]
         return spec.merge_attributes(deps=arriving)
 
+    def get_description(self, dbt_resource_props: Mapping[str, Any]) -> str:
+        """The YAML's description, and the compiled SQL if there is any."""
+        compiled = _compiled_directory() / dbt_resource_props["original_file_path"]
+        try:
+            text = compiled.read_text()
+        except OSError:
+            return super().get_description(dbt_resource_props)
+        code = textwrap.indent(text.strip(), "    ")
+        description = dbt_resource_props["description"]
+        return f"{description}\n\n#### Compiled SQL:\n```sql\n{code}\n```"
+
     def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> Sequence[str] | None:
         """Whoever owns the monitors that read the model, or what its YAML says."""
         name = dbt_resource_props["name"]
@@ -71,7 +109,7 @@ class LayerTranslator(DagsterDbtTranslator):
             if monitor.owner
             and name in (monitor.predictions.name, monitor.baseline.relation.name)
         }
-        return sorted(owners) or super().get_owners(dbt_resource_props)
+        return sorted(owners) or super().get_owners(dbt_resource_props) or ALL_OWNERS
 
 
 class RefreshConfig(dg.Config):
@@ -108,16 +146,99 @@ class RefreshConfig(dg.Config):
 
 
 @dbt_assets(
-    manifest=MANIFEST, dagster_dbt_translator=LayerTranslator(), name="dbt_models"
+    manifest=MANIFEST,
+    dagster_dbt_translator=LayerTranslator(),
+    name="dbt_models",
+    pool=POOL,
 )
 def dbt_models(
     context: dg.AssetExecutionContext, dbt: DbtCliResource, config: RefreshConfig
 ) -> Iterator[Any]:
     """Bring the models up to date; a second run on the same log refreshes nothing."""
     arguments = ["build", *project.BUILT, *config.arguments()]
-    # dbt starts in here, and takes its connection along.
-    with project.warehouse_environment(warehouse.settings(os.environ)):
-        invocation = dbt.cli(arguments, context=context)
-    yield from invocation.stream()
+    settings = warehouse.settings(os.environ)
+    with (
+        retried(context),
+        warehouse.connect(settings, autocommit=True) as connection,
+    ):
+        # dbt starts in here, and takes its connection along.
+        with project.warehouse_environment(settings):
+            invocation = dbt.cli(arguments, context=context)
+        invocation_id = None
+        try:
+            for event in invocation.stream():
+                if isinstance(event, dg.Output):
+                    invocation_id = event.metadata["invocation_id"].value
+                    event = _described(event, connection)
+                yield event
+        except DagsterDbtCliRuntimeError as error:
+            if are_transient(_failures(invocation, error)):
+                raise retry(context) from error
+            raise
+        finally:
+            _keep_compiled(invocation)
+        tag_run(context, _refreshed_monitors(connection, invocation_id), "refreshed")
     # Each run's artefacts are megabytes, and only those of a failed one are ever read.
     shutil.rmtree(invocation.target_path, ignore_errors=True)
+
+
+def _described(event: dg.Output[Any], connection: psycopg.Connection) -> dg.Output[Any]:
+    """With what the warehouse knows of the model that was just built."""
+    node = MANIFEST["nodes"][event.metadata["unique_id"].value]
+    relation = describe_relation(connection, node["schema"], node["alias"])
+    if relation is None:
+        return event
+    metadata: dict[str, Any] = dict(event.metadata)
+    metadata["dagster/column_schema"] = dg.TableSchema(
+        [dg.TableColumn(name, type_) for name, type_ in relation.column_types.items()]
+    )
+    if relation.row_count is not None:
+        metadata["dagster/row_count"] = relation.row_count
+        metadata["size_bytes"] = relation.size_bytes
+    if node["schema"] == "marts":
+        for figure, values in headline_figures(connection, node["alias"]).items():
+            for monitor, value in values.items():
+                metadata[f"{figure}/{monitor}"] = value
+    return event.with_metadata(metadata)
+
+
+def _failures(
+    invocation: DbtCliInvocation, error: DagsterDbtCliRuntimeError
+) -> list[str]:
+    """What each node that failed said; if dbt got to none, what dbt did."""
+    try:
+        results = invocation.get_artifact("run_results.json")["results"]
+    except FileNotFoundError:
+        results = []
+    failed = [
+        str(result["message"])
+        for result in results
+        if result["status"] in ("error", "fail", "runtime error")
+    ]
+    return failed or [str(error.description)]
+
+
+def _keep_compiled(invocation: DbtCliInvocation) -> None:
+    """Put the SQL that was run where the assets' descriptions are read from."""
+    name = MANIFEST["metadata"]["project_name"]
+    compiled = Path(invocation.target_path) / "compiled" / name
+    # Descriptions are no reason to fail.
+    with suppress(OSError):
+        shutil.copytree(compiled, _compiled_directory(), dirs_exist_ok=True)
+
+
+def _refreshed_monitors(
+    connection: psycopg.Connection, invocation_id: object
+) -> list[str]:
+    """The monitors that had stale windows in an invocation of dbt."""
+    exists = connection.execute(
+        "select to_regclass('intermediate.int_stale_windows') is not null"
+    ).fetchone()
+    if not exists or not exists[0]:
+        return []
+    rows = connection.execute(
+        "select distinct monitor from intermediate.int_stale_windows "
+        "where invocation_id = %s",
+        [invocation_id],
+    ).fetchall()
+    return [str(monitor) for (monitor,) in rows]
