@@ -172,8 +172,8 @@ _JUDGEMENTS = """
                 partition by monitor, subject
                 order by
                     severity desc,
-                    abs(value - coalesce(expected, 0))
-                    / nullif(abs(threshold - coalesce(expected, 0)), 0) desc nulls last,
+                    (value - coalesce(expected, 0))
+                    / nullif(threshold - coalesce(expected, 0), 0) desc nulls last,
                     rule_id,
                     column_name
             ) as place

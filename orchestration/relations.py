@@ -65,9 +65,8 @@ _HEADLINES: Mapping[str, str] = {
         select distinct on (monitor)
             monitor, request_count, availability, latency_p95_ms
         from marts.service_health
-        where
-            grain = 'day' and model_version = 'all' and segment = 'all'
-            and window_end <= now()
+        inner join newest_days using (monitor, window_start)
+        where grain = 'day' and model_version = 'all' and segment = 'all'
         order by monitor, window_start desc
     """,
     "model_performance": """
@@ -86,9 +85,8 @@ _HEADLINES: Mapping[str, str] = {
                 as flagged_column_count,
             max(null_rate) filter (where role = 'feature') as largest_null_rate
         from marts.data_quality
-        where
-            grain = 'day' and model_version = 'all' and segment = 'all'
-            and window_end <= now()
+        inner join newest_days using (monitor, window_start)
+        where grain = 'day' and model_version = 'all' and segment = 'all'
         group by monitor, window_start
         order by monitor, window_start desc
     """,
@@ -100,10 +98,10 @@ _HEADLINES: Mapping[str, str] = {
                 where method = 'psi' and compared_to = 'baseline' and role = 'feature'
             ) as largest_psi
         from marts.drift
+        inner join newest_days using (monitor, window_start)
         where
             engine = 'sql'
             and grain = 'day' and model_version = 'all' and segment = 'all'
-            and window_end <= now()
         group by monitor, window_start
         order by monitor, window_start desc
     """,
@@ -113,6 +111,24 @@ _HEADLINES: Mapping[str, str] = {
         group by monitor
     """,
 }
+
+# Only a few, so that the cost does not grow with the history.
+_NEWEST_DAYS = """
+    with newest_days as (
+
+        select
+            monitor,
+            days.window_start
+        from intermediate.int_traffic_spans
+        cross join lateral generate_series(
+            date_trunc('day', newest_window_end, 'UTC') - interval '2 days',
+            date_trunc('day', newest_window_end, 'UTC'),
+            interval '24 hours'
+        ) as days (window_start)
+        where days.window_start + interval '24 hours' <= now()
+
+    )
+"""
 
 
 def headline_figures(
@@ -125,7 +141,7 @@ def headline_figures(
     found: dict[str, dict[str, float]] = {}
     if mart not in _HEADLINES:
         return found
-    cursor = connection.execute(_HEADLINES[mart])
+    cursor = connection.execute(_NEWEST_DAYS + _HEADLINES[mart])
     names = [column.name for column in cursor.description or ()][1:]
     for monitor, *values in cursor:
         for name, value in zip(names, values, strict=True):

@@ -7,8 +7,8 @@ work of a small warehouse.
 import dagster as dg
 
 from orchestration.defs.ingestion.raw import IS_SIMULATED
-from orchestration.defs.monitoring.evidently import DRIFT_RESULTS, DriftConfig
-from orchestration.defs.transformation.dbt import RefreshConfig
+from orchestration.defs.monitoring.evidently import DRIFT_RESULTS
+from orchestration.defs.refresh import Refresh
 
 _DRIFT = dg.AssetSelection.assets(DRIFT_RESULTS)
 _MONITORING = _DRIFT | dg.AssetSelection.groups("staging", "intermediate", "marts")
@@ -32,30 +32,15 @@ drift = dg.define_asset_job(
 )
 
 
-@dg.config_mapping
-def backfill_config(config: RefreshConfig) -> dg.RunConfig:
-    """The same days for dbt and for Evidently."""
-    return dg.RunConfig(
-        {
-            "dbt_models": config,
-            "evidently__drift_results": DriftConfig(
-                refresh_from=config.refresh_from,
-                refresh_to=config.refresh_to,
-                only_monitors=config.only_monitors,
-                full_refresh=config.full_refresh,
-            ),
-        }
-    )
-
-
 backfill = dg.define_asset_job(
     "backfill",
     selection=_MONITORING,
     description=(
         "Refresh the days from refresh_from until before refresh_to once more, in dbt "
-        "and in Evidently, whether they are stale or not; and what is stale besides."
+        "and in Evidently, whether they are stale or not; and what is stale besides. "
+        "The range, monitors and full_refresh are the configuration of `refresh`."
     ),
-    config=backfill_config,
+    config=dg.RunConfig(resources={"refresh": Refresh()}),
     executor_def=dg.in_process_executor,
 )
 
@@ -122,6 +107,6 @@ def daily() -> dg.RunRequest:
     deleted do not arrive.
     """
     return dg.RunRequest(
-        run_config=dg.RunConfig({"dbt_models": RefreshConfig(reconcile=True)}),
+        run_config=dg.RunConfig(resources={"refresh": Refresh(reconcile=True)}),
         tags={"driftline/reconcile": "true"},
     )

@@ -15,7 +15,12 @@ import psycopg
 from pydantic import Field
 
 from orchestration import warehouse
-from orchestration.defs.transformation.dbt import MANIFEST, MONITORS, LayerTranslator
+from orchestration.defs.transformation.dbt import (
+    ALL_OWNERS,
+    MANIFEST,
+    MONITORS,
+    LayerTranslator,
+)
 
 IS_SIMULATED = warehouse.settings(os.environ) == warehouse.embedded_settings(
     warehouse.home(os.environ)
@@ -114,6 +119,7 @@ def _specs(sources: Mapping[dg.AssetKey, Mapping[str, Any]]) -> list[dg.AssetSpe
             description=source["description"],
             group_name=source["source_name"],
             kinds={"postgres"},
+            owners=ALL_OWNERS,
         )
         for key, source in sorted(sources.items())
     ]

@@ -20,12 +20,13 @@ from orchestration.days import (
     BASELINE_LIMIT,
     SAMPLE_LIMIT,
     DayOutcome,
-    DayRange,
     SampleOptions,
 )
+from orchestration.defs.refresh import Refresh
 from orchestration.defs.retries import retried
 from orchestration.defs.tags import tag_run
 from orchestration.defs.transformation.dbt import ALL_OWNERS, MONITORS, dbt_models
+from orchestration.monitors import Monitor
 from orchestration.pictures import as_markdown, picture, read_distributions
 
 # Early enough for a replay of 2013, and today's unfinished day is one of them.
@@ -44,19 +45,8 @@ def evaluated_check(monitor: str) -> str:
 
 
 class DriftConfig(dg.Config):
-    """What to evaluate, and the samples it is evaluated on."""
+    """The samples that days are evaluated on."""
 
-    refresh_from: str | None = Field(
-        default=None,
-        description="Also days that are not stale, from this UTC day on: 2026-01-31.",
-    )
-    refresh_to: str | None = Field(
-        default=None, description="Also days that are not stale, before this UTC day."
-    )
-    only_monitors: list[str] = Field(
-        default=[], description="Only these monitors; if empty, all."
-    )
-    full_refresh: bool = Field(default=False, description="Also all days again.")
     window_limit: int = Field(
         default=SAMPLE_LIMIT, ge=1, description="Rows read of one day at most."
     )
@@ -74,21 +64,6 @@ class DriftConfig(dg.Config):
             seed=self.seed,
         )
 
-    @property
-    def forced(self) -> DayRange | None:
-        """The days that count as stale in any case.
-
-        Raises ``ValueError`` if one is no day.
-        """
-        if self.full_refresh:
-            return DayRange()
-        if self.refresh_from is None and self.refresh_to is None:
-            return None
-        return DayRange(
-            start=date.fromisoformat(self.refresh_from) if self.refresh_from else None,
-            end=date.fromisoformat(self.refresh_to) if self.refresh_to else None,
-        )
-
 
 # What says which days there are, and what is read.
 _READ_MODELS = sorted(
@@ -100,74 +75,82 @@ _READ_MODELS = sorted(
 )
 
 
-@dg.asset(
-    key=DRIFT_RESULTS,
-    deps=[get_asset_key_for_model([dbt_models], name) for name in _READ_MODELS],
-    partitions_def=DAYS,
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    group_name="evidently",
-    kinds={"evidently", "postgres"},
-    owners=ALL_OWNERS,
-    check_specs=[
-        dg.AssetCheckSpec(
-            evaluated_check(monitor.name),
-            asset=DRIFT_RESULTS,
-            description=(
-                f"No day of {monitor.name} failed as a whole. The other monitors go on "
-                "if one does."
-            ),
-        )
-        for monitor in MONITORS
-    ],
-)
-def drift_results(
-    context: dg.AssetExecutionContext, config: DriftConfig
-) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    """Drift of every column, and of all together, by Evidently's tests.
+def evidently_asset(monitors: Sequence[Monitor]) -> dg.AssetsDefinition:
+    """The asset that evaluates these monitors, with a check for each."""
 
-    Each day of each monitor is compared with the monitor's baseline, on samples. The
-    newest day of each gets a report in HTML.
-    Grain: one row per monitor, UTC day, column and method.
-    """
-    # They take seconds to import: pandas, and Evidently when it is needed.
-    from orchestration.baselines import baseline_directory
-    from orchestration.drift import evaluate_days, evaluated_days, stale_days
-    from orchestration.reports import report_options
-
-    settings = warehouse.settings(os.environ)
-    monitors = [
-        monitor
-        for monitor in MONITORS
-        if not config.only_monitors or monitor.name in config.only_monitors
-    ]
-    with retried(context):
-        if context.has_partition_key:
-            asked = _days_between(context.partition_time_window)
-            days: Mapping[str, Sequence[date]] = {m.name: asked for m in monitors}
-        else:
-            days = stale_days(
-                settings, monitors, options=config.samples, forced=config.forced
+    @dg.asset(
+        key=DRIFT_RESULTS,
+        deps=[get_asset_key_for_model([dbt_models], name) for name in _READ_MODELS],
+        partitions_def=DAYS,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        group_name="evidently",
+        kinds={"evidently", "postgres"},
+        owners=ALL_OWNERS,
+        check_specs=[
+            dg.AssetCheckSpec(
+                evaluated_check(monitor.name),
+                asset=DRIFT_RESULTS,
+                description=(
+                    f"No day of {monitor.name} failed as a whole. The other monitors "
+                    "go on if one does."
+                ),
             )
-        outcomes = evaluate_days(
-            settings,
-            days,
-            monitors,
-            options=config.samples,
-            reports=report_options(os.environ),
-            baselines=baseline_directory(os.environ),
-            progress=lambda outcome: context.log.info(_line(outcome)),
-        )
-        pictures = _pictures(settings, outcomes)
-        evaluated = evaluated_days(settings)
-        checks = _evaluated_checks(settings)
-    _describe_days(context, outcomes, pictures)
-    if not context.has_partition_key:
-        _recognise_days(context, evaluated)
-    tag_run(context, {o.monitor for o in outcomes if o.failure is None}, "evaluated")
-    tag_run(context, {o.monitor for o in outcomes if o.failure is not None}, "failed")
-    return dg.MaterializeResult(
-        metadata=_metadata(outcomes, pictures), check_results=checks
+            for monitor in monitors
+        ],
     )
+    def drift_results(
+        context: dg.AssetExecutionContext, config: DriftConfig, refresh: Refresh
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        """Drift of every column, and of all together, by Evidently's tests.
+
+        Each day of each monitor is compared with the monitor's baseline, on samples.
+        The newest day of each gets a report in HTML.
+        Grain: one row per monitor, UTC day, column and method.
+        """
+        # They take seconds to import: pandas, and Evidently when it is needed.
+        from orchestration.baselines import baseline_directory
+        from orchestration.drift import evaluate_days, evaluated_days, stale_days
+        from orchestration.reports import report_options
+
+        settings = warehouse.settings(os.environ)
+        chosen = [each for each in monitors if refresh.includes(each.name)]
+        with retried(context):
+            if context.has_partition_key:
+                asked = _days_between(context.partition_time_window)
+                days: Mapping[str, Sequence[date]] = {m.name: asked for m in chosen}
+            else:
+                days = stale_days(
+                    settings, chosen, options=config.samples, forced=refresh.days
+                )
+            outcomes = evaluate_days(
+                settings,
+                days,
+                chosen,
+                options=config.samples,
+                reports=report_options(os.environ),
+                baselines=baseline_directory(os.environ),
+                progress=lambda outcome: context.log.info(_line(outcome)),
+            )
+            pictures = _pictures(settings, outcomes)
+            evaluated = evaluated_days(settings)
+            checks = _evaluated_checks(settings, monitors)
+        _describe_days(context, outcomes, pictures)
+        if not context.has_partition_key:
+            _recognise_days(context, evaluated)
+        tag_run(
+            context, {o.monitor for o in outcomes if o.failure is None}, "evaluated"
+        )
+        tag_run(
+            context, {o.monitor for o in outcomes if o.failure is not None}, "failed"
+        )
+        return dg.MaterializeResult(
+            metadata=_metadata(outcomes, pictures), check_results=checks
+        )
+
+    return drift_results
+
+
+drift_results = evidently_asset(MONITORS)
 
 
 def _days_between(window: dg.TimeWindow) -> list[date]:
@@ -271,14 +254,14 @@ def _metadata(
 
 
 def _evaluated_checks(
-    settings: warehouse.ConnectionSettings,
+    settings: warehouse.ConnectionSettings, monitors: Sequence[Monitor]
 ) -> list[dg.AssetCheckResult]:
     """One for each monitor, by what the tables say: a run may leave some out."""
     from orchestration.drift import evaluation_states
 
     states = {state.monitor: state for state in evaluation_states(settings)}
     checks = []
-    for monitor in MONITORS:
+    for monitor in monitors:
         state = states.get(monitor.name)
         checks.append(
             dg.AssetCheckResult(

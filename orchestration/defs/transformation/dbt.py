@@ -1,6 +1,5 @@
 """The dbt project as assets: one for each model, and its tests as asset checks."""
 
-import json
 import os
 import shutil
 import textwrap
@@ -19,9 +18,9 @@ from dagster_dbt import (
     dbt_assets,
 )
 from dagster_dbt.errors import DagsterDbtCliRuntimeError
-from pydantic import Field
 
 from orchestration import project, warehouse
+from orchestration.defs.refresh import Refresh
 from orchestration.defs.retries import retried, retry
 from orchestration.defs.tags import tag_run
 from orchestration.relations import describe_relation, headline_figures
@@ -112,39 +111,6 @@ class LayerTranslator(DagsterDbtTranslator):
         return sorted(owners) or super().get_owners(dbt_resource_props) or ALL_OWNERS
 
 
-class RefreshConfig(dg.Config):
-    """Which windows to refresh, beyond those that are stale by themselves."""
-
-    refresh_from: str | None = Field(
-        default=None, description="Windows from this UTC day on, such as 2026-01-31."
-    )
-    refresh_to: str | None = Field(
-        default=None, description="Windows before this UTC day."
-    )
-    only_monitors: list[str] = Field(
-        default=[], description="Only these monitors; if empty, all."
-    )
-    reconcile: bool = Field(
-        default=False,
-        description="Compare every window with the log, which finds retracted rows.",
-    )
-    full_refresh: bool = Field(
-        default=False, description="Build everything anew from the whole log."
-    )
-
-    def arguments(self) -> list[str]:
-        """What `dbt build` is told."""
-        variables = {
-            name: value
-            for name, value in self.model_dump().items()
-            if value and name != "full_refresh"
-        }
-        return [
-            *(["--vars", json.dumps(variables)] if variables else []),
-            *(["--full-refresh"] if self.full_refresh else []),
-        ]
-
-
 @dbt_assets(
     manifest=MANIFEST,
     dagster_dbt_translator=LayerTranslator(),
@@ -152,10 +118,10 @@ class RefreshConfig(dg.Config):
     pool=POOL,
 )
 def dbt_models(
-    context: dg.AssetExecutionContext, dbt: DbtCliResource, config: RefreshConfig
+    context: dg.AssetExecutionContext, dbt: DbtCliResource, refresh: Refresh
 ) -> Iterator[Any]:
     """Bring the models up to date; a second run on the same log refreshes nothing."""
-    arguments = ["build", *project.BUILT, *config.arguments()]
+    arguments = ["build", *project.BUILT, *refresh.dbt_arguments()]
     settings = warehouse.settings(os.environ)
     with (
         retried(context),
