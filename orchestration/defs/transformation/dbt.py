@@ -23,6 +23,7 @@ from orchestration import project, warehouse
 from orchestration.defs.refresh import Refresh
 from orchestration.defs.retries import retried, retry
 from orchestration.defs.tags import tag_run
+from orchestration.lineage import Tables, kept_lineage
 from orchestration.relations import describe_relation, headline_figures
 from orchestration.transient import are_transient
 
@@ -111,9 +112,12 @@ class LayerTranslator(DagsterDbtTranslator):
         return sorted(owners) or super().get_owners(dbt_resource_props) or ALL_OWNERS
 
 
+_TRANSLATOR = LayerTranslator()
+
+
 @dbt_assets(
     manifest=MANIFEST,
-    dagster_dbt_translator=LayerTranslator(),
+    dagster_dbt_translator=_TRANSLATOR,
     name="dbt_models",
     pool=POOL,
 )
@@ -135,7 +139,7 @@ def dbt_models(
             for event in invocation.stream():
                 if isinstance(event, dg.Output):
                     invocation_id = event.metadata["invocation_id"].value
-                    event = _described(event, connection)
+                    event = _described(event, connection, invocation)
                 yield event
         except DagsterDbtCliRuntimeError as error:
             if are_transient(_failures(invocation, error)):
@@ -148,7 +152,11 @@ def dbt_models(
     shutil.rmtree(invocation.target_path, ignore_errors=True)
 
 
-def _described(event: dg.Output[Any], connection: psycopg.Connection) -> dg.Output[Any]:
+def _described(
+    event: dg.Output[Any],
+    connection: psycopg.Connection,
+    invocation: DbtCliInvocation,
+) -> dg.Output[Any]:
     """With what the warehouse knows of the model that was just built."""
     node = MANIFEST["nodes"][event.metadata["unique_id"].value]
     relation = describe_relation(connection, node["schema"], node["alias"])
@@ -158,6 +166,9 @@ def _described(event: dg.Output[Any], connection: psycopg.Connection) -> dg.Outp
     metadata["dagster/column_schema"] = dg.TableSchema(
         [dg.TableColumn(name, type_) for name, type_ in relation.column_types.items()]
     )
+    lineage = _lineage(node, connection, invocation, metadata["invocation_id"].value)
+    if lineage is not None:
+        metadata["dagster/column_lineage"] = lineage
     if relation.row_count is not None:
         metadata["dagster/row_count"] = relation.row_count
         metadata["size_bytes"] = relation.size_bytes
@@ -166,6 +177,49 @@ def _described(event: dg.Output[Any], connection: psycopg.Connection) -> dg.Outp
             for monitor, value in values.items():
                 metadata[f"{figure}/{monitor}"] = value
     return event.with_metadata(metadata)
+
+
+def _lineage(
+    node: Mapping[str, Any],
+    connection: psycopg.Connection,
+    invocation: DbtCliInvocation,
+    invocation_id: str,
+) -> dg.TableColumnLineage | None:
+    """The columns that each column of a model is made of; None of a seed."""
+    try:
+        compiled = _compiled_by(invocation) / node["original_file_path"]
+        sql = compiled.read_text()
+    except OSError:
+        return None
+    parents = {
+        (parent["schema"], parent.get("identifier") or parent["alias"]): parent
+        for unique_id in MANIFEST["parent_map"][node["unique_id"]]
+        if (
+            parent := MANIFEST["nodes"].get(unique_id)
+            or MANIFEST["sources"].get(unique_id)
+        )
+    }
+
+    def read_tables() -> Tables:
+        facts = {key: describe_relation(connection, *key) for key in parents}
+        return {key: each.column_types for key, each in facts.items() if each}
+
+    found = kept_lineage(
+        warehouse.home(os.environ) / "lineage",
+        # What differs between runs of the same SQL.
+        sql.replace(invocation_id, ""),
+        read_tables,
+    )
+    return dg.TableColumnLineage(
+        {
+            column: [
+                dg.TableColumnDep(_TRANSLATOR.get_asset_key(parents[schema, table]), of)
+                for schema, table, of in origins
+                if (schema, table) in parents
+            ]
+            for column, origins in found.items()
+        }
+    )
 
 
 def _failures(
@@ -186,11 +240,16 @@ def _failures(
 
 def _keep_compiled(invocation: DbtCliInvocation) -> None:
     """Put the SQL that was run where the assets' descriptions are read from."""
-    name = MANIFEST["metadata"]["project_name"]
-    compiled = Path(invocation.target_path) / "compiled" / name
     # Descriptions are no reason to fail.
     with suppress(OSError):
-        shutil.copytree(compiled, _compiled_directory(), dirs_exist_ok=True)
+        shutil.copytree(
+            _compiled_by(invocation), _compiled_directory(), dirs_exist_ok=True
+        )
+
+
+def _compiled_by(invocation: DbtCliInvocation) -> Path:
+    name = str(MANIFEST["metadata"]["project_name"])
+    return Path(invocation.target_path) / "compiled" / name
 
 
 def _refreshed_monitors(
