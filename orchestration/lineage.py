@@ -72,8 +72,10 @@ def kept_lineage(
     digest = hashlib.sha256(f"{_VERSION}|{sql}".encode()).hexdigest()[:32]
     path = directory / f"{digest}.json"
     with suppress(OSError, ValueError):
-        kept: Lineage = json.loads(path.read_bytes())
-        return kept
+        return {
+            name: [(schema, table, column) for schema, table, column in origins]
+            for name, origins in json.loads(path.read_bytes()).items()
+        }
     try:
         found = column_lineage(sql, read_tables())
     except ValueError:

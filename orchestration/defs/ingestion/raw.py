@@ -41,7 +41,10 @@ _ACTIVITY = """
         coalesce(sum(n_live_tup), 0)::bigint as row_count,
         coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::bigint as change_count
     from pg_stat_user_tables
-    where relid in (select relid from pg_partition_tree(to_regclass(%s)))
+    -- A table that has no partitions is not in its own tree.
+    where
+        relid = to_regclass(%(relation)s)
+        or relid in (select relid from pg_partition_tree(to_regclass(%(relation)s)))
 """
 
 
@@ -84,7 +87,7 @@ def log_activity(connection: psycopg.Connection) -> str:
     """
     counts = []
     for relation in _READ_BY_MONITORS:
-        row = connection.execute(_ACTIVITY, [relation]).fetchone()
+        row = connection.execute(_ACTIVITY, {"relation": relation}).fetchone()
         counts.append(f"{relation} {row[1] if row else 0}")
     return ", ".join(counts)
 
@@ -182,7 +185,9 @@ def _observed(
         with warehouse.connect(settings, autocommit=True) as connection:
             for key in sorted(context.selected_asset_keys):
                 source = sources[key]
-                row = connection.execute(_ACTIVITY, [_relation(source)]).fetchone()
+                row = connection.execute(
+                    _ACTIVITY, {"relation": _relation(source)}
+                ).fetchone()
                 row_count, change_count = row or (0, 0)
                 yield dg.ObserveResult(
                     key,
