@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 import psycopg
 import pytest
+import yaml
 
 from orchestration import drift, project
 from orchestration.days import DayRange
@@ -494,3 +495,42 @@ def test_a_monitor_that_fails_is_red_and_the_run_succeeds(
         "group by 1 order by 1"
     )
     assert statuses == [("broken", ["not_computable"]), ("flights", ["ok"])]
+
+
+def test_dagster_finds_and_accepts_the_definitions() -> None:
+    finished = subprocess.run(
+        [str(Path(sys.executable).with_name("dagster")), "definitions", "validate"],
+        cwd=project.PROJECT_DIR.parent,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONWARNINGS": "ignore"},
+        check=False,
+    )
+
+    assert finished.returncode == 0, finished.stderr
+    assert "All code locations passed validation" in finished.stdout + finished.stderr
+
+
+@pytest.mark.parametrize("path", ["orchestration/dagster.yaml", "deploy/dagster.yaml"])
+def test_instances_have_a_queue_watch_their_runs_and_send_no_telemetry(
+    path: str, tmp_path: Path
+) -> None:
+    settings = yaml.safe_load((project.PROJECT_DIR.parent / path).read_text())
+    # It needs a server, which is the deployment's.
+    storage = settings.pop("storage", None)
+    (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(settings))
+
+    # It refuses what it does not know.
+    with dg.DagsterInstance.from_config(str(tmp_path)):
+        pass
+    assert settings["telemetry"] == settings["nux"] == {"enabled": False}
+    assert settings["run_monitoring"]["enabled"]
+    assert settings["concurrency"]["pools"] == {
+        "granularity": "run",
+        "default_limit": 1,
+    }
+    if storage is not None:
+        variables = storage["postgres"]["postgres_db"].values()
+        assert {each["env"].rpartition("_")[0] for each in variables} == {
+            "DAGSTER_POSTGRES"
+        }
