@@ -13,11 +13,13 @@ from pathlib import Path
 import pandas as pd
 import psycopg
 from psycopg import sql
+from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from orchestration import warehouse
 from orchestration.baselines import baseline_key, read_baseline, write_baseline
+from orchestration.days import DEFAULT_OPTIONS, DayOutcome, DayRange, SampleOptions
 from orchestration.errors import WarehouseError
 from orchestration.evaluation.drift import (
     LONG_KINDS,
@@ -35,63 +37,14 @@ from orchestration.evaluation.results import (
 )
 from orchestration.monitors import BaselineSource, Monitor
 from orchestration.reports import ReportEntry, ReportOptions, Reports
-from orchestration.sampling import SAMPLE_LIMIT, read_sample
+from orchestration.sampling import read_sample
 from orchestration.warehouse import ConnectionSettings
-
-# A window's sample is the smaller one and decides how well a distance is known; a
-# larger baseline mostly costs time.
-BASELINE_LIMIT = 10_000
-
-# Texts and vectors take more memory, and no test takes more of them.
-LONG_LIMIT = 5_000
 
 # Change it when the same rows begin to give other results: every day is then stale.
 _RESULTS_VERSION = "2"
 
 # A broken relation, or a sample that can't be evaluated: the matter of one monitor.
 _FAILURES = (psycopg.Error, ArithmeticError, LookupError, TypeError, ValueError)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SampleOptions:
-    """How many rows to read at most, and which: the same seed, the same rows.
-
-    ``long_limit`` is that of columns of texts and embeddings, on either side.
-    """
-
-    window_limit: int = SAMPLE_LIMIT
-    baseline_limit: int = BASELINE_LIMIT
-    long_limit: int = LONG_LIMIT
-    seed: int = 0
-
-
-DEFAULT_OPTIONS = SampleOptions()
-
-
-@dataclass(frozen=True, kw_only=True)
-class DayOutcome:
-    """One monitor's day, evaluated and written.
-
-    ``row_count`` is what the day holds, ``sample_count`` what was read of it.
-    ``drifted_share`` is None if no column could be computed, and ``failure`` is set if
-    the day could not even be read. ``report`` is the page that was written, and
-    ``report_failure`` says why there is none although there should be. ``position``
-    counts from 1 to ``total``, over all monitors.
-    """
-
-    monitor: str
-    day: date
-    row_count: int
-    sample_count: int
-    drifted_columns: tuple[str, ...]
-    uncomputed_columns: tuple[str, ...]
-    drifted_share: float | None
-    failure: str | None
-    seconds: float
-    position: int
-    total: int
-    report: Path | None = None
-    report_failure: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,12 +141,14 @@ def stale_days(
     monitors: Sequence[Monitor],
     *,
     options: SampleOptions = DEFAULT_OPTIONS,
+    forced: DayRange | None = None,
 ) -> dict[str, list[date]]:
     """The days of each monitor, by name, whose results are not those of their rows.
 
     dbt's window ledger says what a day holds, ``evidently.evaluated_days`` what it held
     when it was evaluated. A day is stale if it never was, after new predictions,
-    labels or retractions, and with another monitor block or other ``options``.
+    labels or retractions, and with another monitor block or other ``options``. Those in
+    ``forced`` that hold rows, or did, count in any case.
 
     Raises ``WarehouseError`` if dbt has not yet built the warehouse.
     """
@@ -206,9 +161,9 @@ def stale_days(
     evaluated = {(monitor, day): fingerprint for monitor, day, fingerprint in rows}
     stale: dict[str, list[date]] = {monitor.name: [] for monitor in monitors}
     for monitor, day in sorted(held.keys() | evaluated.keys()):
-        if monitor in stale and held.get((monitor, day)) != evaluated.get(
-            (monitor, day)
-        ):
+        is_forced = forced is not None and day in forced
+        is_stale = held.get((monitor, day)) != evaluated.get((monitor, day))
+        if monitor in stale and (is_forced or is_stale):
             stale[monitor].append(day)
     return stale
 
@@ -224,6 +179,69 @@ def evaluated_days(settings: ConnectionSettings) -> set[date]:
             "select distinct day from evidently.evaluated_days"
         ).fetchall()
     return {day for (day,) in rows}
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationState:
+    """How a monitor's days stand: of ``day_count``, so many failed as a whole.
+
+    ``failure`` is why the newest of those did, ``sample_count`` what was read of the
+    newest day that did not.
+    """
+
+    monitor: str
+    day_count: int
+    newest_day: date
+    sample_count: int
+    failed_day_count: int
+    failure: str | None
+
+
+def evaluation_states(settings: ConnectionSettings) -> list[EvaluationState]:
+    """How each monitor stands that was ever evaluated, whatever ran it.
+
+    Raises ``WarehouseError`` if dbt has not yet built the warehouse.
+    """
+    with (
+        warehouse.connect(settings, autocommit=True) as connection,
+        connection.cursor(row_factory=class_row(EvaluationState)) as cursor,
+    ):
+        _prepare_tables(connection)
+        return cursor.execute(
+            """
+            with days as (
+
+                select
+                    results.monitor,
+                    (results.window_start at time zone 'UTC')::date as day,
+                    max(results.sample_count) as sample_count,
+                    max(results.reason) as reason,
+                    -- What failed is never recorded as evaluated.
+                    count(evaluated.day) = 0 as is_failed
+                from evidently.drift_results as results
+                left join evidently.evaluated_days as evaluated
+                    on
+                        results.monitor = evaluated.monitor
+                        and results.window_start
+                        = evaluated.day::timestamp at time zone 'UTC'
+                group by results.monitor, results.window_start
+
+            )
+
+            select
+                monitor,
+                count(*) as day_count,
+                max(day) as newest_day,
+                (array_agg(sample_count order by is_failed, day desc))[1]
+                    as sample_count,
+                count(*) filter (where is_failed) as failed_day_count,
+                (array_agg(reason order by day desc) filter (where is_failed))[1]
+                    as failure
+            from days
+            group by monitor
+            order by monitor
+            """
+        ).fetchall()
 
 
 def _evaluate_monitor(
@@ -509,7 +527,7 @@ def _require_connection(connection: psycopg.Connection, error: Exception) -> Non
 def _outcome(
     evaluated: _EvaluatedDay, *, seconds: float, position: int, total: int
 ) -> DayOutcome:
-    shares = [result.score for result in evaluated.results if result.role == "dataset"]
+    scores = {result.method: result.score for result in evaluated.results}
     return DayOutcome(
         monitor=evaluated.monitor.name,
         day=evaluated.day,
@@ -522,7 +540,8 @@ def _outcome(
             if result.status == "not_computable"
             and result.role not in ("features", "dataset")
         ),
-        drifted_share=shares[0] if shares else None,
+        drifted_share=scores.get(DATASET_METHOD),
+        classifier_area=scores.get(DOMAIN_CLASSIFIER),
         failure=evaluated.failure,
         seconds=seconds,
         position=position,

@@ -1,6 +1,7 @@
 """The environment of the programs that Driftline runs."""
 
 from collections.abc import Mapping
+from importlib.resources import files
 from pathlib import Path
 
 from orchestration.warehouse import ConnectionSettings
@@ -15,6 +16,8 @@ NO_TELEMETRY: Mapping[str, str] = {
 _OTHER_WAREHOUSE = frozenset(
     {"DRIFTLINE_DATABASE_URL", "PGHOSTADDR", "PGPASSWORD", "PGSERVICE", "PGSSLMODE"}
 )
+
+_OURS = "# Dagster on this machine. `driftline ui` writes this file anew at each start"
 
 
 def subprocess_environment(
@@ -32,13 +35,14 @@ def subprocess_environment(
 
 
 def dagster_home(home: Path) -> Path:
-    """Dagster's directory in a state directory, made ready if it is not yet."""
+    """Dagster's directory in a state directory, made ready.
+
+    Its ``dagster.yaml`` is that of this package, unless somebody made it their own.
+    """
     directory = home / "dagster"
     directory.mkdir(parents=True, exist_ok=True)
     configuration = directory / "dagster.yaml"
-    if not configuration.exists():
-        # No telemetry, and no newsletter before the first look.
-        configuration.write_text(
-            "telemetry:\n  enabled: false\nnux:\n  enabled: false\n"
-        )
+    usual = files("orchestration").joinpath("dagster.yaml").read_text()
+    if not configuration.exists() or _OURS in configuration.read_text():
+        configuration.write_text(usual)
     return directory

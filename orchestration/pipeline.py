@@ -7,13 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestration.drift import (
-    DEFAULT_OPTIONS,
-    DayOutcome,
-    SampleOptions,
-    evaluate_days,
-    stale_days,
-)
+from orchestration.days import DEFAULT_OPTIONS, DayOutcome, SampleOptions
+from orchestration.drift import evaluate_days, stale_days
 from orchestration.project import Dbt, DbtRun, NodeOutcome, read_monitors
 from orchestration.reports import ReportOptions
 from orchestration.warehouse import ConnectionSettings

@@ -13,10 +13,9 @@ from psycopg import sql
 from psycopg.adapt import Loader
 from psycopg.pq import Format
 
+from orchestration.days import SAMPLE_LIMIT
 from orchestration.evaluation.results import Column
 from orchestration.monitors import Relation
-
-SAMPLE_LIMIT = 50_000
 
 _BATCH_ROWS = 10_000
 # A vector or a text can take as much as a thousand numbers.

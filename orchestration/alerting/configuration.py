@@ -123,11 +123,15 @@ class Links:
 
 @dataclass(frozen=True, kw_only=True)
 class Alerting:
-    """All of ``alerting.yml``. ``fingerprint`` differs if anything in it does."""
+    """All of ``alerting.yml``. ``fingerprint`` differs if anything in it does.
+
+    ``failed_runs`` are the receivers that are told of runs that failed.
+    """
 
     receivers: tuple[Receiver, ...]
     routes: tuple[Route, ...]
     otherwise: tuple[str, ...]
+    failed_runs: tuple[str, ...]
     links: Links
     fingerprint: str
 
@@ -149,6 +153,7 @@ STANDARD_OUTPUT_ONLY = Alerting(
     receivers=(StdoutReceiver(name="stdout"),),
     routes=(Route(receivers=("stdout",)),),
     otherwise=(),
+    failed_runs=("stdout",),
     links=Links(),
     fingerprint="none",
 )
@@ -206,9 +211,13 @@ def parse_alerting(text: str, *, source: str) -> Alerting:
         else (Route(receivers=tuple(names)),)
     )
     otherwise = top.choices("otherwise", names, "receivers")
+    failed_runs = (
+        top.choices("failed_runs", names, "receivers") if "failed_runs" in top else None
+    )
     links = _links(top.block("links")) if "links" in top else Links()
     top.finish()
     used = {*otherwise, *(name for route in routes for name in route.receivers)}
+    used |= {*(failed_runs or ())}
     for name in names:
         if name not in used:
             raise top.error(
@@ -218,6 +227,7 @@ def parse_alerting(text: str, *, source: str) -> Alerting:
         receivers=receivers,
         routes=routes,
         otherwise=otherwise,
+        failed_runs=tuple(names) if failed_runs is None else failed_runs,
         links=links,
         fingerprint=hashlib.sha256(text.encode()).hexdigest()[:16],
     )

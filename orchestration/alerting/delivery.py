@@ -115,6 +115,38 @@ def _outcome(receiver: str, future: "Future[Outcome]") -> Outcome:
     )
 
 
+def notify(
+    alerting: Alerting,
+    receivers: Sequence[str],
+    notice: str,
+    *,
+    message_id: str,
+    environ: Mapping[str, str],
+    write: Callable[[str], None] = print,
+) -> dict[str, str | None]:
+    """Send a notice to the receivers of these names, and say of each why it failed.
+
+    None if it got through. Needs no warehouse, which may be what the notice is about;
+    hence nothing is written down, and nothing sent again. Each takes its own timeout at
+    most, and none waits for another.
+    """
+    chosen = [each for each in alerting.receivers if each.name in receivers]
+
+    def send(receiver: Receiver) -> str | None:
+        channel = open_channel(receiver, alerting.links, environ=environ, write=write)
+        message = Message(message_id=message_id, receiver=receiver.name, notice=notice)
+        try:
+            channel(message)
+        except DeliveryError as error:
+            return str(error)
+        return None
+
+    with ThreadPoolExecutor(max_workers=max(len(chosen), 1)) as executor:
+        return dict(
+            zip((each.name for each in chosen), executor.map(send, chosen), strict=True)
+        )
+
+
 def plan(
     settings: ConnectionSettings, alerting: Alerting, *, now: datetime
 ) -> list[Plan]:

@@ -30,15 +30,17 @@ _SIGNS = {"critical": "🔴", "warning": "🟡", "resolved": "🟢"}
 
 @dataclass(frozen=True, kw_only=True)
 class Message:
-    """Changes for one receiver, in order of time.
+    """Changes for one receiver, in order of time; or a test, or a ``notice``, without.
 
-    The same ``message_id``, the same content, however often it is tried.
+    A notice is lines about Driftline itself, the first of them in short. The same
+    ``message_id``, the same content, however often it is tried.
     """
 
     message_id: str
     receiver: str
-    changes: tuple["DatedChange", ...]
+    changes: tuple["DatedChange", ...] = ()
     is_test: bool = False
+    notice: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +85,8 @@ def subject(message: Message) -> str:
     """One line, such as "Critical, opened: null rate of humidity …"."""
     if message.is_test:
         return "Driftline: a test message"
+    if message.notice is not None:
+        return f"Driftline: {_notice_lines(message)[0]}"
     stories = _stories(message)
     if len(stories) == 1:
         (story,) = stories
@@ -96,8 +100,8 @@ def subject(message: Message) -> str:
 
 def plain_text(message: Message, links: Links) -> str:
     """All of it as lines of text."""
-    if message.is_test:
-        return f"Driftline: {_test_sentence(message)}\n"
+    if lines := _notice_lines(message):
+        return "Driftline: " + "\n  ".join(lines) + "\n"
     stories = _stories(message)
     shown = _most_grave(stories)[:SHOWN_CHANGES]
     blocks = ["\n".join(_lines(story, links)) for story in shown]
@@ -108,8 +112,8 @@ def plain_text(message: Message, links: Links) -> str:
 
 def html_text(message: Message, links: Links) -> str:
     """All of it as simple HTML, without anything that would have to be fetched."""
-    if message.is_test:
-        body = f"<p>{html.escape(_test_sentence(message))}</p>"
+    if lines := _notice_lines(message):
+        body = f"<p>{'<br>'.join(map(html.escape, lines))}</p>"
     else:
         stories = _stories(message)
         shown = _most_grave(stories)[:SHOWN_CHANGES]
@@ -131,9 +135,9 @@ def slack_payload(message: Message, links: Links) -> dict[str, Any]:
     elsewhere: it can neither format nor link nor mention anybody.
     """
     fallback = {"text": _slack_escaped(_cut(subject(message), _SLACK_TEXT_LENGTH))}
-    if message.is_test:
-        sentence = _slack_escaped(_test_sentence(message))
-        return {**fallback, "blocks": [_slack_section(f"*Driftline*: {sentence}")]}
+    if lines := _notice_lines(message):
+        text = _cut("Driftline: " + "\n".join(lines), _SLACK_TEXT_LENGTH)
+        return {**fallback, "blocks": [{"type": "section", "text": _slack_plain(text)}]}
     stories = _stories(message)
     shown = _most_grave(stories)[:SHOWN_CHANGES]
     blocks: list[dict[str, Any]] = []
@@ -180,6 +184,7 @@ def webhook_payload(message: Message, links: Links) -> dict[str, Any]:
         "message_id": message.message_id,
         "receiver": message.receiver,
         "is_test": message.is_test,
+        "notice": message.notice,
         "summary": subject(message),
         "changes": [
             {
@@ -368,16 +373,15 @@ def _html_story(story: _Story, links: Links) -> str:
     )  # fmt: skip
 
 
-def _test_sentence(message: Message) -> str:
-    return f"this is a test: the receiver {message.receiver} can be reached."
+def _notice_lines(message: Message) -> list[str]:
+    """The text of a message that holds no changes; nothing of others."""
+    if message.is_test:
+        return [f"this is a test: the receiver {message.receiver} can be reached."]
+    return [clean(line) for line in (message.notice or "").splitlines()]
 
 
 def _slack_plain(text: str) -> dict[str, Any]:
     return {"type": "plain_text", "text": text, "emoji": False}
-
-
-def _slack_section(text: str) -> dict[str, Any]:
-    return {"type": "section", "text": {"type": "mrkdwn", "text": text}}
 
 
 def _slack_escaped(text: str) -> str:

@@ -94,10 +94,7 @@ def test_receivers(
             write=lambda text: print(text, end="", flush=True),
         )
         message = Message(
-            message_id=uuid.uuid4().hex,
-            receiver=receiver.name,
-            changes=(),
-            is_test=True,
+            message_id=uuid.uuid4().hex, receiver=receiver.name, is_test=True
         )
         try:
             send(message)

@@ -245,9 +245,10 @@ def test_the_json_is_as_its_schema_says() -> None:
         change("reopened", incident(state="acknowledged", acknowledged_at=NOW)),
     )  # fmt: skip
     test = replace(message(), is_test=True)
+    notice = Message(message_id="n1", receiver="r1", notice="a run failed\nwhy")
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
 
-    for each in (various, test):
+    for each in (various, test, notice):
         for links in (LINKS, NO_LINKS):
             payload = json.loads(json.dumps(webhook_payload(each, links)))
             jsonschema.validate(payload, SCHEMA, cls=jsonschema.Draft202012Validator)

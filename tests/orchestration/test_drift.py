@@ -10,7 +10,8 @@ import psycopg
 import pytest
 
 from orchestration import drift
-from orchestration.drift import DayOutcome, SampleOptions, evaluate_days, stale_days
+from orchestration.days import DayOutcome, DayRange, SampleOptions
+from orchestration.drift import evaluate_days, stale_days
 from orchestration.errors import WarehouseError
 from orchestration.evaluation.methods import Choice, EvidentlySettings
 from orchestration.evaluation.results import Column
@@ -225,6 +226,21 @@ def test_other_options_make_every_day_stale(two_days: SmallWarehouse) -> None:
     stale = stale_days(two_days.settings, [monitor()], options=SampleOptions(seed=1))
 
     assert stale == {"flights": [FIRST, SECOND]}
+
+
+def test_days_that_are_named_count_if_they_hold_rows(
+    two_days: SmallWarehouse,
+) -> None:
+    evaluate_days(two_days.settings, {"flights": [FIRST, SECOND]}, [monitor()])
+
+    def stale(**bounds: date) -> list[date]:
+        found = stale_days(two_days.settings, [monitor()], forced=DayRange(**bounds))
+        return found["flights"]
+
+    assert stale(start=FIRST, end=SECOND) == [FIRST]
+    assert stale(start=SECOND) == [SECOND]
+    assert stale(end=FIRST) == []
+    assert stale() == [FIRST, SECOND]
 
 
 def test_a_failed_day_is_tried_again(two_days: SmallWarehouse) -> None:

@@ -170,7 +170,7 @@ def test_the_interface_answers_on_loopback_and_stops_on_ctrl_c(
         process.wait(timeout=60)
     assert f"Dagster at http://127.0.0.1:{port}" in output.read_text()
     telemetry = (home / "dagster" / "dagster.yaml").read_text()
-    assert telemetry.startswith("telemetry:\n  enabled: false\n")
+    assert "telemetry:\n  enabled: false\n" in telemetry
 
 
 PASSWORDS = {

@@ -8,6 +8,7 @@ import dagster as dg
 
 from orchestration.defs.ingestion.raw import IS_SIMULATED
 from orchestration.defs.monitoring.evidently import DRIFT_RESULTS
+from orchestration.defs.refresh import Refresh
 
 _DRIFT = dg.AssetSelection.assets(DRIFT_RESULTS)
 _MONITORING = _DRIFT | dg.AssetSelection.groups("staging", "intermediate", "marts")
@@ -30,6 +31,21 @@ drift = dg.define_asset_job(
     executor_def=dg.in_process_executor,
 )
 
+
+backfill = dg.define_asset_job(
+    "backfill",
+    selection=_MONITORING,
+    description=(
+        "Refresh the days from refresh_from until before refresh_to once more, in dbt "
+        "and in Evidently, whether they are stale or not; and what is stale besides. "
+        "The range, monitors and full_refresh are the configuration of `refresh`."
+    ),
+    config=dg.RunConfig(resources={"refresh": Refresh()}),
+    executor_def=dg.in_process_executor,
+)
+
+_JOBS = [monitor, backfill]
+
 if IS_SIMULATED:
     demo = dg.define_asset_job(
         "demo",
@@ -37,6 +53,7 @@ if IS_SIMULATED:
         description="Simulated traffic, then what `monitor` does.",
         executor_def=dg.in_process_executor,
     )
+    _JOBS.append(demo)
 
 _UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
@@ -46,10 +63,50 @@ _UNFINISHED = [
 ]
 
 
-@dg.schedule(job=monitor, cron_schedule="5 * * * *", execution_timezone="UTC")
+def is_under_way(instance: dg.DagsterInstance) -> bool:
+    """Whether a run that brings everything up to date waits or runs."""
+    return any(
+        instance.get_run_ids(
+            dg.RunsFilter(job_name=job.name, statuses=_UNFINISHED), limit=1
+        )
+        for job in _JOBS
+    )
+
+
+# In a warehouse of one's own, monitoring is what Dagster is started for.
+_IN_SERVICE = (
+    dg.DefaultScheduleStatus.STOPPED
+    if IS_SIMULATED
+    else dg.DefaultScheduleStatus.RUNNING
+)
+
+
+@dg.schedule(
+    job=monitor,
+    cron_schedule="5 * * * *",
+    execution_timezone="UTC",
+    default_status=_IN_SERVICE,
+)
 def hourly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """Five minutes past every hour, unless the run before is still under way."""
-    unfinished = dg.RunsFilter(job_name=monitor.name, statuses=_UNFINISHED)
-    if context.instance.get_run_ids(unfinished, limit=1):
+    if is_under_way(context.instance):
         return dg.SkipReason("The run before is still under way.")
     return dg.RunRequest()
+
+
+@dg.schedule(
+    job=monitor,
+    cron_schedule="35 3 * * *",
+    execution_timezone="UTC",
+    default_status=_IN_SERVICE,
+)
+def daily() -> dg.RunRequest:
+    """Compare every window with the log, once a day, which finds retracted rows.
+
+    The hourly run looks at what arrived since the run before, and rows that were
+    deleted do not arrive.
+    """
+    return dg.RunRequest(
+        run_config=dg.RunConfig(resources={"refresh": Refresh(reconcile=True)}),
+        tags={"driftline/reconcile": "true"},
+    )

@@ -11,10 +11,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
+import psycopg
 from pydantic import Field
 
 from orchestration import warehouse
-from orchestration.defs.transformation.dbt import MANIFEST, LayerTranslator
+from orchestration.defs.transformation.dbt import (
+    ALL_OWNERS,
+    MANIFEST,
+    MONITORS,
+    LayerTranslator,
+)
 
 IS_SIMULATED = warehouse.settings(os.environ) == warehouse.embedded_settings(
     warehouse.home(os.environ)
@@ -35,8 +41,55 @@ _ACTIVITY = """
         coalesce(sum(n_live_tup), 0)::bigint as row_count,
         coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::bigint as change_count
     from pg_stat_user_tables
-    where relid in (select relid from pg_partition_tree(to_regclass(%s)))
+    -- A table that has no partitions is not in its own tree.
+    where
+        relid = to_regclass(%(relation)s)
+        or relid in (select relid from pg_partition_tree(to_regclass(%(relation)s)))
 """
+
+
+def _read_by_monitors() -> list[str]:
+    """The sources that the monitored relations are made of, as SQL names them."""
+    read = {
+        relation.name
+        for monitor in MONITORS
+        for relation in (monitor.predictions, monitor.baseline.relation)
+    }
+    waiting = [
+        unique_id
+        for unique_id, node in MANIFEST["nodes"].items()
+        if node["resource_type"] == "model" and node["alias"] in read
+    ]
+    found: set[str] = set()
+    while waiting:
+        unique_id = waiting.pop()
+        if unique_id not in found:
+            found.add(unique_id)
+            waiting += MANIFEST["parent_map"].get(unique_id, [])
+    return sorted(
+        _relation(source)
+        for unique_id, source in MANIFEST["sources"].items()
+        if unique_id in found
+    )
+
+
+def _relation(source: Mapping[str, Any]) -> str:
+    return f'"{source["schema"]}"."{source["identifier"]}"'
+
+
+_READ_BY_MONITORS = _read_by_monitors()
+
+
+def log_activity(connection: psycopg.Connection) -> str:
+    """What differs if any row of the monitored tables was written since.
+
+    A restart of the server can change it, too.
+    """
+    counts = []
+    for relation in _READ_BY_MONITORS:
+        row = connection.execute(_ACTIVITY, {"relation": relation}).fetchone()
+        counts.append(f"{relation} {row[1] if row else 0}")
+    return ", ".join(counts)
 
 
 class SimulationConfig(dg.Config):
@@ -69,6 +122,7 @@ def _specs(sources: Mapping[dg.AssetKey, Mapping[str, Any]]) -> list[dg.AssetSpe
             description=source["description"],
             group_name=source["source_name"],
             kinds={"postgres"},
+            owners=ALL_OWNERS,
         )
         for key, source in sorted(sources.items())
     ]
@@ -132,7 +186,7 @@ def _observed(
             for key in sorted(context.selected_asset_keys):
                 source = sources[key]
                 row = connection.execute(
-                    _ACTIVITY, [f'"{source["schema"]}"."{source["identifier"]}"']
+                    _ACTIVITY, {"relation": _relation(source)}
                 ).fetchone()
                 row_count, change_count = row or (0, 0)
                 yield dg.ObserveResult(

@@ -16,18 +16,18 @@ from dagster_dbt import get_asset_key_for_model, get_asset_key_for_source
 from pydantic import Field
 
 from orchestration import warehouse
-from orchestration.baselines import baseline_directory
-from orchestration.defs.transformation.dbt import MONITORS, dagster_owner, dbt_models
-from orchestration.drift import (
+from orchestration.days import (
     BASELINE_LIMIT,
+    SAMPLE_LIMIT,
     DayOutcome,
     SampleOptions,
-    evaluate_days,
-    evaluated_days,
-    stale_days,
 )
-from orchestration.reports import report_options
-from orchestration.sampling import SAMPLE_LIMIT
+from orchestration.defs.refresh import Refresh
+from orchestration.defs.retries import retried
+from orchestration.defs.tags import tag_run
+from orchestration.defs.transformation.dbt import ALL_OWNERS, MONITORS, dbt_models
+from orchestration.monitors import Monitor
+from orchestration.pictures import as_markdown, picture, read_distributions
 
 # Early enough for a replay of 2013, and today's unfinished day is one of them.
 DAYS = dg.DailyPartitionsDefinition(
@@ -37,15 +37,16 @@ DAYS = dg.DailyPartitionsDefinition(
 )
 
 DRIFT_RESULTS = get_asset_key_for_source([dbt_models], "evidently")
-EVALUATED_CHECK = "every_monitor_could_be_evaluated"
+
+
+def evaluated_check(monitor: str) -> str:
+    """The name of the check that tells whether Evidently could evaluate a monitor."""
+    return f"evaluated_{monitor}"
 
 
 class DriftConfig(dg.Config):
-    """Which monitors to evaluate, and the samples they are evaluated on."""
+    """The samples that days are evaluated on."""
 
-    only_monitors: list[str] = Field(
-        default=[], description="Only these monitors; if empty, all."
-    )
     window_limit: int = Field(
         default=SAMPLE_LIMIT, ge=1, description="Rows read of one day at most."
     )
@@ -53,6 +54,15 @@ class DriftConfig(dg.Config):
         default=BASELINE_LIMIT, ge=1, description="Rows read of a baseline at most."
     )
     seed: int = Field(default=0, description="The same seed reads the same rows.")
+
+    @property
+    def samples(self) -> SampleOptions:
+        """Which rows are read."""
+        return SampleOptions(
+            window_limit=self.window_limit,
+            baseline_limit=self.baseline_limit,
+            seed=self.seed,
+        )
 
 
 # What says which days there are, and what is read.
@@ -65,64 +75,82 @@ _READ_MODELS = sorted(
 )
 
 
-@dg.asset(
-    key=DRIFT_RESULTS,
-    deps=[get_asset_key_for_model([dbt_models], name) for name in _READ_MODELS],
-    partitions_def=DAYS,
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    group_name="evidently",
-    kinds={"evidently", "postgres"},
-    owners=sorted(
-        {dagster_owner(monitor.owner) for monitor in MONITORS if monitor.owner}
-    ),
-    check_specs=[
-        dg.AssetCheckSpec(
-            EVALUATED_CHECK,
-            asset=DRIFT_RESULTS,
-            description="No monitor failed as a whole; the others go on if one does.",
-        )
-    ],
-)
-def drift_results(
-    context: dg.AssetExecutionContext, config: DriftConfig
-) -> dg.MaterializeResult:  # type: ignore[type-arg]
-    """Drift of every column, and of all together, by Evidently's tests.
+def evidently_asset(monitors: Sequence[Monitor]) -> dg.AssetsDefinition:
+    """The asset that evaluates these monitors, with a check for each."""
 
-    Each day of each monitor is compared with the monitor's baseline, on samples. The
-    newest day of each gets a report in HTML.
-    Grain: one row per monitor, UTC day, column and method.
-    """
-    settings = warehouse.settings(os.environ)
-    monitors = [
-        monitor
-        for monitor in MONITORS
-        if not config.only_monitors or monitor.name in config.only_monitors
-    ]
-    options = SampleOptions(
-        window_limit=config.window_limit,
-        baseline_limit=config.baseline_limit,
-        seed=config.seed,
+    @dg.asset(
+        key=DRIFT_RESULTS,
+        deps=[get_asset_key_for_model([dbt_models], name) for name in _READ_MODELS],
+        partitions_def=DAYS,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        group_name="evidently",
+        kinds={"evidently", "postgres"},
+        owners=ALL_OWNERS,
+        check_specs=[
+            dg.AssetCheckSpec(
+                evaluated_check(monitor.name),
+                asset=DRIFT_RESULTS,
+                description=(
+                    f"No day of {monitor.name} failed as a whole. The other monitors "
+                    "go on if one does."
+                ),
+            )
+            for monitor in monitors
+        ],
     )
-    if context.has_partition_key:
-        asked = _days_between(context.partition_time_window)
-        days: Mapping[str, Sequence[date]] = {m.name: asked for m in monitors}
-    else:
-        days = stale_days(settings, monitors, options=options)
-    outcomes = evaluate_days(
-        settings,
-        days,
-        monitors,
-        options=options,
-        reports=report_options(os.environ),
-        baselines=baseline_directory(os.environ),
-        progress=lambda outcome: context.log.info(_line(outcome)),
-    )
-    _describe_days(context, outcomes)
-    if not context.has_partition_key:
-        _recognise_days(context, evaluated_days(settings))
-    return dg.MaterializeResult(
-        metadata=_metadata(outcomes), check_results=[_evaluated_check(outcomes)]
-    )
+    def drift_results(
+        context: dg.AssetExecutionContext, config: DriftConfig, refresh: Refresh
+    ) -> dg.MaterializeResult:  # type: ignore[type-arg]
+        """Drift of every column, and of all together, by Evidently's tests.
+
+        Each day of each monitor is compared with the monitor's baseline, on samples.
+        The newest day of each gets a report in HTML.
+        Grain: one row per monitor, UTC day, column and method.
+        """
+        # They take seconds to import: pandas, and Evidently when it is needed.
+        from orchestration.baselines import baseline_directory
+        from orchestration.drift import evaluate_days, evaluated_days, stale_days
+        from orchestration.reports import report_options
+
+        settings = warehouse.settings(os.environ)
+        chosen = [each for each in monitors if refresh.includes(each.name)]
+        with retried(context):
+            if context.has_partition_key:
+                asked = _days_between(context.partition_time_window)
+                days: Mapping[str, Sequence[date]] = {m.name: asked for m in chosen}
+            else:
+                days = stale_days(
+                    settings, chosen, options=config.samples, forced=refresh.days
+                )
+            outcomes = evaluate_days(
+                settings,
+                days,
+                chosen,
+                options=config.samples,
+                reports=report_options(os.environ),
+                baselines=baseline_directory(os.environ),
+                progress=lambda outcome: context.log.info(_line(outcome)),
+            )
+            pictures = _pictures(settings, outcomes)
+            evaluated = evaluated_days(settings)
+            checks = _evaluated_checks(settings, monitors)
+        _describe_days(context, outcomes, pictures)
+        if not context.has_partition_key:
+            _recognise_days(context, evaluated)
+        tag_run(
+            context, {o.monitor for o in outcomes if o.failure is None}, "evaluated"
+        )
+        tag_run(
+            context, {o.monitor for o in outcomes if o.failure is not None}, "failed"
+        )
+        return dg.MaterializeResult(
+            metadata=_metadata(outcomes, pictures), check_results=checks
+        )
+
+    return drift_results
+
+
+drift_results = evidently_asset(MONITORS)
 
 
 def _days_between(window: dg.TimeWindow) -> list[date]:
@@ -135,14 +163,16 @@ def _utc_day(moment: datetime) -> date:
 
 
 def _describe_days(
-    context: dg.AssetExecutionContext, outcomes: Iterable[DayOutcome]
+    context: dg.AssetExecutionContext,
+    outcomes: Iterable[DayOutcome],
+    pictures: Mapping[tuple[str, date], str],
 ) -> None:
     """Say of each evaluated day that it is materialised, and how it drifted."""
     by_day: defaultdict[date, list[DayOutcome]] = defaultdict(list)
     for outcome in outcomes:
         by_day[outcome.day].append(outcome)
     for day, evaluated in sorted(by_day.items()):
-        metadata = _metadata(evaluated)
+        metadata = _metadata(evaluated, pictures)
         partition = day.isoformat()
         if context.has_partition_key:
             context.add_asset_metadata(metadata, partition_key=partition)
@@ -164,7 +194,26 @@ def _recognise_days(context: dg.AssetExecutionContext, days: Iterable[date]) -> 
             )
 
 
-def _metadata(outcomes: Sequence[DayOutcome]) -> dict[str, dg.MetadataValue]:
+def _pictures(
+    settings: warehouse.ConnectionSettings, outcomes: Sequence[DayOutcome]
+) -> dict[tuple[str, date], str]:
+    """Markdown with the distributions of each monitor's days, by name and day."""
+    found: dict[tuple[str, date], str] = {}
+    with warehouse.connect(settings, autocommit=True) as connection:
+        for name in sorted({outcome.monitor for outcome in outcomes}):
+            drifted = {o.day: o.drifted_columns for o in outcomes if o.monitor == name}
+            distributions = read_distributions(connection, name, drifted.keys())
+            for day, columns in distributions.items():
+                svg = picture(columns, drifted[day])
+                if svg is not None:
+                    text = f"Distributions of {name} on {day}"
+                    found[name, day] = as_markdown(svg, text)
+    return found
+
+
+def _metadata(
+    outcomes: Sequence[DayOutcome], pictures: Mapping[tuple[str, date], str]
+) -> dict[str, dg.MetadataValue]:
     drifted = Counter(
         f"{outcome.monitor}.{column}"
         for outcome in outcomes
@@ -182,33 +231,58 @@ def _metadata(outcomes: Sequence[DayOutcome]) -> dict[str, dg.MetadataValue]:
         "most_drifted_columns": dg.MetadataValue.json(dict(drifted.most_common(10))),
     }
     for monitor in sorted({outcome.monitor for outcome in outcomes}):
-        shares = [
-            outcome.drifted_share
-            for outcome in outcomes
-            if outcome.monitor == monitor and outcome.drifted_share is not None
-        ]
-        if shares:
-            metadata[f"drifted_share/{monitor}"] = dg.MetadataValue.float(
-                sum(shares) / len(shares)
-            )
+        own = [outcome for outcome in outcomes if outcome.monitor == monitor]
+        figures = {
+            "drifted_share": [outcome.drifted_share for outcome in own],
+            "classifier_area": [outcome.classifier_area for outcome in own],
+        }
+        for figure, values in figures.items():
+            known = [value for value in values if value is not None]
+            if known:
+                metadata[f"{figure}/{monitor}"] = dg.MetadataValue.float(
+                    sum(known) / len(known)
+                )
         # The newest, as days come in order.
-        for outcome in outcomes:
-            if outcome.monitor == monitor and outcome.report is not None:
+        for outcome in own:
+            if (monitor, outcome.day) in pictures:
+                metadata[f"distributions/{monitor}"] = dg.MetadataValue.md(
+                    pictures[monitor, outcome.day]
+                )
+            if outcome.report is not None:
                 metadata[f"report/{monitor}"] = dg.MetadataValue.path(outcome.report)
     return metadata
 
 
-def _evaluated_check(outcomes: Sequence[DayOutcome]) -> dg.AssetCheckResult:
-    failures = {o.monitor: o.failure for o in outcomes if o.failure is not None}
-    return dg.AssetCheckResult(
-        check_name=EVALUATED_CHECK,
-        passed=not failures,
-        description="; ".join(f"{name}: {why}" for name, why in failures.items()),
-        metadata={
-            "monitor_count": len({outcome.monitor for outcome in outcomes}),
-            "failed_monitors": sorted(failures),
-        },
-    )
+def _evaluated_checks(
+    settings: warehouse.ConnectionSettings, monitors: Sequence[Monitor]
+) -> list[dg.AssetCheckResult]:
+    """One for each monitor, by what the tables say: a run may leave some out."""
+    from orchestration.drift import evaluation_states
+
+    states = {state.monitor: state for state in evaluation_states(settings)}
+    checks = []
+    for monitor in monitors:
+        state = states.get(monitor.name)
+        checks.append(
+            dg.AssetCheckResult(
+                check_name=evaluated_check(monitor.name),
+                passed=state is not None and not state.failed_day_count,
+                description=(
+                    "No day has been evaluated yet."
+                    if state is None
+                    else state.failure or f"The newest day is {state.newest_day}."
+                ),
+                metadata={
+                    "value": state.failed_day_count,
+                    "threshold": 0,
+                    "sample_count": state.sample_count,
+                    "day_count": state.day_count,
+                }
+                if state is not None
+                else {},
+            )
+        )
+    return checks
 
 
 def _line(outcome: DayOutcome) -> str:
