@@ -8,15 +8,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 GRAFANA_DIR = Path(__file__).resolve().parents[2] / "grafana"
 DASHBOARD_FILES = sorted((GRAFANA_DIR / "dashboards").glob("*.json"))
+ALERTING_DIR = GRAFANA_DIR / "provisioning" / "alerting"
 
 Dashboard = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """A query of a panel, an annotation or a variable."""
+    """A query of a panel, an annotation, a variable or an alert rule."""
 
     place: str
     sql: str
@@ -35,21 +38,44 @@ def panels(dashboard: Dashboard) -> list[dict[str, Any]]:
 
 
 def variables(dashboard: Dashboard) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = dashboard["templating"]["list"]
+    found: list[dict[str, Any]] = dashboard.get("templating", {}).get("list", [])
     return found
+
+
+def annotations(dashboard: Dashboard) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = dashboard.get("annotations", {}).get("list", [])
+    return found
+
+
+def alert_rules() -> list[dict[str, Any]]:
+    """The rules that Grafana is provisioned with."""
+    content = yaml.safe_load((ALERTING_DIR / "rules.yaml").read_text())
+    return [rule for group in content["groups"] for rule in group["rules"]]
+
+
+def alert_queries() -> Iterator[Query]:
+    """The SQL of each alert rule."""
+    for rule in alert_rules():
+        yield Query(
+            place=f"alert {rule['title']}",
+            sql=rule["data"][0]["model"]["rawSql"],
+            is_series=True,
+        )
 
 
 def queries(dashboard: Dashboard) -> Iterator[Query]:
     """Every query that the dashboard sends."""
     for panel in panels(dashboard):
-        for target in panel["targets"]:
+        for target in panel.get("targets", []):
+            # A second query of a panel gives the bounds of alert rules.
+            part = "" if target["refId"] == "A" else ", bounds"
             yield Query(
-                place=f"panel {panel['title']}",
+                place=f"panel {panel['title']}{part}",
                 sql=target["rawSql"],
                 is_series=target["format"] == "time_series",
                 panel=panel,
             )
-    for annotation in dashboard["annotations"]["list"]:
+    for annotation in annotations(dashboard):
         yield Query(
             place=f"annotation {annotation['name']}",
             sql=annotation["target"]["rawSql"],
@@ -67,10 +93,16 @@ def queries(dashboard: Dashboard) -> Iterator[Query]:
 def links(dashboard: Dashboard) -> Iterator[tuple[dict[str, Any], str]]:
     """Every link of a table column, with its panel."""
     for panel in panels(dashboard):
-        for override in panel["fieldConfig"]["overrides"]:
+        for override in overrides(panel):
             for item in override["properties"]:
                 if item["id"] == "links":
                     yield from ((panel, link["url"]) for link in item["value"])
+
+
+def overrides(panel: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a panel changes of single series or columns."""
+    found: list[dict[str, Any]] = panel.get("fieldConfig", {}).get("overrides", [])
+    return found
 
 
 def relations(sql: str) -> set[str]:
