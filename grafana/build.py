@@ -7,6 +7,7 @@ from grafana import (
     alerting,
     data_quality,
     drift,
+    exposures,
     incident,
     labels,
     model,
@@ -20,6 +21,9 @@ from grafana.emission import as_json
 
 GRAFANA_DIR = Path(__file__).resolve().parent
 DASHBOARDS_DIR = GRAFANA_DIR / "dashboards"
+EXPOSURES_FILE = (
+    GRAFANA_DIR.parent / "dbt_project" / "models" / "marts" / "_grafana__exposures.yml"
+)
 RULES_FILE = GRAFANA_DIR / "provisioning" / "alerting" / "rules.yaml"
 
 _DASHBOARDS = (
@@ -55,6 +59,7 @@ def main() -> None:
         if path.name not in files:
             path.unlink()
     RULES_FILE.write_text(alerting.rules_file(files), encoding="utf-8")
+    EXPOSURES_FILE.write_text(exposures.exposures_file(), encoding="utf-8")
 
 
 if __name__ == "__main__":

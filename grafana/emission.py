@@ -30,10 +30,7 @@ UIDS = {
 }
 
 # What the variables select, for SQL on one line: it is set into SQL that is indented.
-OWNED = (
-    "monitor in "
-    "(select monitor from marts.monitors where owner in (${owner:sqlstring}))"
-)
+OWNED = "monitor in (${owned:sqlstring})"
 WHOLE = "model_version = 'all' and segment = 'all'"
 MODEL = "monitor in (${monitor:sqlstring})"
 VERSION = f"{MODEL} and model_version in (${{version:sqlstring}})"
@@ -200,6 +197,22 @@ def owner_variable() -> Variable:
         description="Whose monitors to show.",
         with_all=True,
     )
+
+
+def owned_variable() -> Variable:
+    """The monitors of the owners, so that no panel has to look them up."""
+    return _query_variable(
+        "owned",
+        "Monitors",
+        """
+        select monitor
+        from marts.monitors
+        where owner in (${owner:sqlstring})
+        order by monitor
+        """,
+        description="The monitors of the chosen owners; not shown.",
+        with_all=True,
+    ).hide(models.VariableHide.HIDE_VARIABLE)
 
 
 def monitor_variable() -> Variable:

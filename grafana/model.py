@@ -535,15 +535,16 @@ def _worst_columns() -> table.Panel:
             order by window_start desc
             fetch first 1 row with ties
         ) as quality
-        left join marts.drift as drift
-            on quality.monitor = drift.monitor
-            and quality.model_version = drift.model_version
-            and quality.segment = drift.segment
-            and quality.segment_value = drift.segment_value
-            and quality.grain = drift.grain
-            and quality.window_start = drift.window_start
+        left join (
+            select * from marts.drift
+            where {COLUMNS}
+                and is_headline
+                and $__timeFilter(window_start)
+            order by window_start desc
+            fetch first 1 row with ties
+        ) as drift
+            on quality.window_start = drift.window_start
             and quality.column_name = drift.column_name
-            and drift.is_headline
         order by
             greatest({drift_code}, {quality_code}) desc,
             drift.score desc nulls last,

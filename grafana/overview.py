@@ -25,7 +25,11 @@ def build() -> builders.Dashboard:
         "overview",
         "Driftline overview",
         "All monitored models: what is wrong now, since when, and how they serve.",
-        [emission.owner_variable(), emission.grain_variable(OWNED)],
+        [
+            emission.owner_variable(),
+            emission.owned_variable(),
+            emission.grain_variable(OWNED),
+        ],
         condition=OWNED,
     )
     for panel in (

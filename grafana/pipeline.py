@@ -16,7 +16,7 @@ def build() -> builders.Dashboard:
         "pipeline",
         "Driftline pipeline",
         "Runs of dbt, failed tests, how fresh the data is and how labels arrive.",
-        [emission.owner_variable()],
+        [emission.owner_variable(), emission.owned_variable()],
         condition=OWNED,
     )
     for panel in (

@@ -318,12 +318,14 @@ def _versions() -> table.Panel:
         where {MODEL}
             and grain = 'day'
             and $__timeFilter(window_start)
+            and window_start > $__timeTo()::timestamptz - interval '30 days'
         order by window_start desc, champion_version, challenger_version, metric
         limit 200
         """,
-        description="""Versions that served on the same day, side by side. The
-            challenger is better or worse only where the whole 95 % interval of the gap
-            is on one side of 0; amber says that it is worse.""",
+        description="""Versions that served on the same day, side by side, in the last
+            30 days of the time range. The challenger is better or worse only where the
+            whole 95 % interval of the gap is on one side of 0; amber says that it is
+            worse.""",
         reference="model_performance",
         no_value="No two versions served on one day of this time range",
         width=8,

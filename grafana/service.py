@@ -191,17 +191,19 @@ def _budgets() -> table.Panel:
             select * from marts.burn_rates
             where {VERSION}
                 and $__timeFilter(window_start)
+                and window_start > $__timeTo()::timestamptz - interval '3 days'
             order by window_start desc
             fetch first 1 row with ties
         ) as newest
         order by slo, threshold desc
         """,
-        description="""As of the newest window with requests in the time range. An alert
-            burns if both of its burn rates are above the threshold, by ten bad requests
-            at least; grey has too few requests to say. Threshold times long window is
-            the part of a month's budget that is gone.""",
+        description="""As of the newest window with requests in the last three days of
+            the time range: longer ago, no budget burns. An alert burns if both of its
+            burn rates are above the threshold, by ten bad requests at least; grey has
+            too few requests to say. Threshold times long window is the part of a
+            month's budget that is gone.""",
         reference="service_health",
-        no_value="No requests in this time range",
+        no_value="No requests in the last three days of this time range",
         width=24,
         height=8,
         interval=HOURLY,

@@ -12,10 +12,10 @@ import yaml
 from grafana_foundation_sdk.models import common
 
 from grafana.alerting import rules_file
-from grafana.build import dashboard_files
+from grafana.build import EXPOSURES_FILE, dashboard_files
+from grafana.exposures import exposures_file
 from grafana.pages import PAGES
-from grafana.rules import SEED, steps
-from tests.grafana.dashboards import (
+from grafana.queries import (
     ALERTING_DIR,
     DASHBOARD_FILES,
     GRAFANA_DIR,
@@ -23,14 +23,14 @@ from tests.grafana.dashboards import (
     alert_queries,
     alert_rules,
     annotations,
-    links,
-    overrides,
     panels,
     queries,
     read_dashboards,
     relations,
     variables,
 )
+from grafana.rules import SEED, steps
+from tests.grafana.dashboards import links, overrides
 
 DASHBOARDS = read_dashboards()
 REFERENCE = DASHBOARDS["driftline-reference"]
@@ -330,7 +330,7 @@ def test_variables_of_one_name_are_alike_everywhere() -> None:
             kind = (variable["multi"], variable["includeAll"])
             kinds.setdefault(variable["name"], set()).add(kind)
     assert {name for name, found in kinds.items() if len(found) > 1} == set()
-    assert kinds["column"] == kinds["owner"] == {(True, True)}
+    assert kinds["column"] == kinds["owner"] == kinds["owned"] == {(True, True)}
     assert kinds["monitor"] == kinds["segment_value"] == {(False, False)}
 
 
@@ -421,3 +421,23 @@ def test_contact_points_come_from_the_environment() -> None:
     [receiver] = content["contactPoints"][0]["receivers"]
     values = [receiver["type"], *receiver["settings"].values()]
     assert all(re.fullmatch(r"\$DRIFTLINE_ALERT_[A-Z]+", value) for value in values)
+
+
+def test_exposures_are_of_the_marts_that_are_read() -> None:
+    exposures = yaml.safe_load(EXPOSURES_FILE.read_text())["exposures"]
+    read = {
+        f"grafana_{name.removeprefix('driftline-').replace('-', '_')}": {
+            f"ref('{mart.removeprefix('marts.')}')"
+            for query in queries(dashboard)
+            for mart in relations(query.sql)
+        }
+        for name, dashboard in SHOWING.items()
+    }
+    told = {each["name"]: set(each["depends_on"]) for each in exposures}
+    assert told.pop("grafana_alerts") == {
+        "ref('incidents')",
+        "ref('monitors')",
+        "ref('pipeline_runs')",
+    }
+    assert told == read, "run `python -m grafana.build`"
+    assert EXPOSURES_FILE.read_text() == exposures_file()
