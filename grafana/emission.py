@@ -125,9 +125,12 @@ def _deployments(condition: str) -> builders.AnnotationQuery:
 
 
 def _incidents(condition: str) -> builders.AnnotationQuery:
-    """A region on every chart while an incident lasted, until its last alert so far."""
+    """A region on every chart while an incident lasted, until its last alert so far.
+
+    Warnings would hide them: what drifts with the season does so for months.
+    """
     return _annotation(
-        "Incidents",
+        "Critical incidents",
         "semi-dark-red",
         f"""
         select
@@ -137,6 +140,7 @@ def _incidents(condition: str) -> builders.AnnotationQuery:
             concat_ws(',', monitor, severity, state) as tags
         from marts.incidents
         where {condition}
+            and severity = 'critical'
             and started_at <= $__timeTo()
             and coalesce(closed_at, last_alert_at) >= $__timeFrom()
         order by 1
@@ -352,6 +356,10 @@ def as_json(dashboard: builders.Dashboard) -> dict[str, Any]:
         panel["id"] = number
         if "repeat" not in panel:
             panel.pop("repeatDirection", None)
+        if panel["type"] == "table":
+            # Of tables before Grafana 12.
+            del panel["options"]["footer"]
+            panel["fieldConfig"]["defaults"]["custom"]["cellOptions"] = {"type": "auto"}
     # The SDK's default would hide links and annotations in a menu.
     for shown in (*content["links"], *content.get("annotations", {}).get("list", [])):
         del shown["placement"]

@@ -217,7 +217,7 @@ def _incidents() -> table.Panel:
         interval=HOURLY,
     )
     to_incident = panels.link("Open the incident", _TO_INCIDENT)
-    panel.override_by_name("ID", [Property("custom.width", 120), to_incident])
+    panel.override_by_name("ID", [Property("custom.width", 140), to_incident])
     panel.override_by_name("Severity", [*panels.status_cell(width=90), to_incident])
     panel.override_by_name("State", panels.state_cell(width=110))
     for moment in ("Since", "Until"):
@@ -405,6 +405,7 @@ def _traffic() -> list[timeseries.Panel]:
         interval=HOURLY,
         decimals=1,
         minimum=0,
+        logarithmic=True,
     )
     burning.override_by_name("failed", panels.line_style(style.MEASURED))
     burning.override_by_name("slow", panels.line_style(style.SECONDARY))
@@ -425,6 +426,7 @@ def _traffic() -> list[timeseries.Panel]:
         height=8,
         interval=HOURLY,
         minimum=0,
+        logarithmic=True,
     )
     latency.override_by_name("median", panels.line_style(style.MEASURED))
     latency.override_by_name("95th percentile", panels.line_style(style.SECONDARY))

@@ -311,6 +311,7 @@ def _traffic() -> list[timeseries.Panel]:
             interval=HOURLY,
             decimals=1,
             minimum=0,
+            logarithmic=True,
         ),
         panels.lines(
             "Latency, 95th percentile",
@@ -324,6 +325,7 @@ def _traffic() -> list[timeseries.Panel]:
             height=8,
             interval=HOURLY,
             minimum=0,
+            logarithmic=True,
         ),
         panels.lines(
             "Requests",

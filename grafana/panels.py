@@ -189,11 +189,13 @@ def lines(
     bars: bool = False,
     stacked: bool = False,
     legend: bool = True,
+    logarithmic: bool = False,
     bounds: str | None = None,
 ) -> timeseries.Panel:
     """A chart over time, which leaves a gap where more than a day has no value.
 
-    ``bounds`` is SQL of :func:`bounds`, whose series are drawn as dashed limits.
+    ``bounds`` is SQL of :func:`bounds`, whose series are drawn as dashed limits. A
+    ``logarithmic`` scale is linear up to 1, so that it can hold 0.
     """
     panel = (
         timeseries.Panel()
@@ -231,6 +233,13 @@ def lines(
             common.GraphThresholdsStyleConfig().mode(
                 common_models.GraphThresholdsStyleMode.DASHED
             )
+        )
+    if logarithmic:
+        panel.scale_distribution(
+            common.ScaleDistributionConfig()
+            .type(common_models.ScaleDistribution.SYMLOG)
+            .log(10)
+            .linear_threshold(1)
         )
     if decimals is not None:
         panel.decimals(decimals)
@@ -355,7 +364,6 @@ def rows(
         table.Panel()
         .cell_height(common_models.TableCellHeight.SM)
         .filterable(True)
-        .footer(common.TableFooterOptions().show(False).reducer([]))
         # The panel's own is for no rows at all, and would stand in each empty cell.
         .override_by_regexp("/.*/", [Property("noValue", "-")])
     )
@@ -593,7 +601,7 @@ def state_cell(*, width: int) -> list[Property]:
 
 def wrapped_cell() -> list[Property]:
     """Properties of a table column whose text takes as many lines as it needs."""
-    return [Property("custom.cellOptions", {"type": "auto", "wrapText": True})]
+    return [Property("custom.wrapText", True)]
 
 
 def as_percentage(panel: stat.Panel | timeseries.Panel, series: str) -> None:

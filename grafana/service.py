@@ -145,6 +145,7 @@ def _traffic() -> list[timeseries.Panel]:
         height=9,
         interval=HOURLY,
         minimum=0,
+        logarithmic=True,
     )
     latency.override_by_name("median", panels.line_style(style.MEASURED))
     latency.override_by_name("95th percentile", panels.line_style(style.SECONDARY))
@@ -249,6 +250,7 @@ def _burning() -> list[timeseries.Panel]:
             interval=HOURLY,
             decimals=1,
             minimum=0,
+            logarithmic=True,
         )
         for slo, colour in (
             ("availability", style.MEASURED),
@@ -319,5 +321,6 @@ def _versions() -> list[timeseries.Panel]:
             height=8,
             interval=HOURLY,
             minimum=0,
+            logarithmic=True,
         ),
     ]

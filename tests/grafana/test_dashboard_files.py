@@ -1,15 +1,15 @@
 """What Grafana accepts but shows wrong, and what a reader of a dashboard needs."""
 
-import inspect
 import itertools
 import json
 import re
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+import jsonschema
 import pytest
 import yaml
-from grafana_foundation_sdk.models import common
 
 from grafana.alerting import rules_file
 from grafana.build import EXPOSURES_FILE, dashboard_files
@@ -33,6 +33,7 @@ from grafana.rules import SEED, steps
 from tests.grafana.dashboards import links, overrides
 
 DASHBOARDS = read_dashboards()
+SCHEMAS = json.loads(Path(__file__).with_name("panel_schemas.json").read_text())
 REFERENCE = DASHBOARDS["driftline-reference"]
 # All that show figures: the reference holds texts.
 SHOWING = {name: each for name, each in DASHBOARDS.items() if each is not REFERENCE}
@@ -151,22 +152,54 @@ def test_units_of_single_columns_are_known(panel: dict[str, Any]) -> None:
     assert units <= UNITS
 
 
+def _errors(schema: dict[str, Any], content: object) -> list[str]:
+    validator = jsonschema.Draft7Validator(schema)
+    return [
+        f"{error.json_path}: {error.message}"
+        for error in validator.iter_errors(content)
+    ]
+
+
+@each_dashboard
+def test_panels_are_of_the_types_that_grafana_declares(dashboard: Dashboard) -> None:
+    found = []
+    for panel in panels(dashboard):
+        title, kind = panel["title"], panel["type"]
+        found += [(title, error) for error in _errors(SCHEMAS["panel"], panel)]
+        options = _errors(SCHEMAS["options"][kind], panel["options"])
+        found += [(title, error) for error in options]
+        custom = panel.get("fieldConfig", {}).get("defaults", {}).get("custom")
+        if custom is not None:
+            if kind == "state-timeline":
+                # The panel has it ("disconnect values"), its declared type has not.
+                custom = {**custom}
+                del custom["insertNulls"]
+            errors = _errors(SCHEMAS["custom"][kind], custom)
+            found += [(title, error) for error in errors]
+    assert found == []
+
+
 @each_panel
-def test_overrides_set_options_that_exist(panel: dict[str, Any]) -> None:
-    field_config = {
-        "timeseries": common.GraphFieldConfig,
-        "table": common.TableFieldOptions,
-    }
-    options = set(STANDARD_OPTIONS)
-    if panel["type"] in field_config:
-        parameters = inspect.signature(field_config[panel["type"]]).parameters
-        for name in parameters:
-            first, *rest = name.split("_")
-            options.add(f"custom.{first}{''.join(map(str.capitalize, rest))}")
-    used = {
-        item["id"] for override in overrides(panel) for item in override["properties"]
-    }
-    assert used <= options
+def test_overrides_are_of_the_types_that_grafana_declares(
+    panel: dict[str, Any],
+) -> None:
+    for override in overrides(panel):
+        custom = {
+            item["id"].removeprefix("custom."): item["value"]
+            for item in override["properties"]
+            if item["id"].startswith("custom.")
+        }
+        if custom:
+            schema = SCHEMAS["custom"][panel["type"]]
+            wanted = [
+                error
+                for error in _errors(schema, custom)
+                if "is a required" not in error
+            ]
+            assert wanted == []
+        for item in override["properties"]:
+            if not item["id"].startswith("custom."):
+                assert item["id"] in STANDARD_OPTIONS
 
 
 @each_panel
@@ -245,11 +278,12 @@ def test_links_lead_to_dashboards_and_variables_that_exist(
         assert kept <= own & theirs
         assert given <= theirs
         # All that both have is kept, or given anew. What depends on a variable that is
-        # given anew can't be kept.
+        # given anew can't be kept, and what is hidden follows from the others.
         dependent = {
             variable["name"]
             for variable in variables(target)
             if set(re.findall(r"\$\{(\w+):", variable["query"])) & given
+            or variable["hide"] == 2
         }
         assert (own & theirs) - dependent <= kept | given
 
