@@ -10,6 +10,8 @@ from grafana.panels import DAILY, Property, figures
 _TO_COLUMN = emission.url(
     "data-quality", ("owner", "monitor", "version"), column="Column"
 )
+# Labels that are not there yet are no missing values.
+_CHOSEN = "column_name in (${column:sqlstring}) and role != 'actual'"
 
 
 def build() -> builders.Dashboard:
@@ -160,7 +162,7 @@ def _newest_day() -> table.Panel:
             maximum as "Maximum",
             baseline_median as "Baseline median",
             reason as "Why"
-        from {_newest("column_name in (${column:sqlstring})")} as newest
+        from {_newest(_CHOSEN)} as newest
         order by {style.status_code("status")} desc, column_name
         """,
         description="""The newest day in the time range, a row for each column. Colours

@@ -9,6 +9,7 @@ from grafana_foundation_sdk.builders import (
     timeseries,
 )
 from grafana_foundation_sdk.builders import dashboard as builders
+from grafana_foundation_sdk.models.common import ScaleDistribution
 
 from grafana import emission, panels, rules, style
 from grafana.emission import COLUMN, COLUMNS
@@ -114,6 +115,7 @@ def _share() -> timeseries.Panel:
         }
         where {COLUMNS}
             and role = 'dataset'
+            and compared_to = 'baseline'
             and figures.value is not null
             and $__timeFilter(window_start)
         order by 1, 2
@@ -300,6 +302,7 @@ def _column() -> list[timeseries.Panel]:
         interval=DAILY,
         decimals=3,
         minimum=0,
+        logarithmic=ScaleDistribution.SYMLOG,
     )
     drift.override_by_name("score", panels.line_style(style.MEASURED))
     drift.override_by_name("threshold", panels.reference_style())

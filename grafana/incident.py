@@ -104,7 +104,7 @@ def _facts() -> table.Panel:
         reference="alerts",
         no_value="No such incident",
         width=10,
-        height=13,
+        height=15,
         interval=HOURLY,
     )
     panel.show_header(False)
@@ -151,7 +151,7 @@ def _suspect() -> timeseries.Panel:
         unit="none",
         no_value="The incident is outside of this time range",
         width=14,
-        height=13,
+        height=15,
         interval=HOURLY,
         decimals=3,
     )
@@ -214,8 +214,8 @@ def _alerts() -> table.Panel:
             that it rests on. Click a rule for what to do.""",
         reference="alerts",
         no_value="No such incident",
-        width=16,
-        height=11,
+        width=24,
+        height=10,
         interval=HOURLY,
     )
     panel.override_by_name("Window", panels.time_cell())
@@ -255,8 +255,8 @@ def _tests() -> table.Panel:
             same fault, seen from the warehouse.""",
         reference="alerts",
         no_value="No test failed around that time",
-        width=8,
-        height=11,
+        width=24,
+        height=7,
         interval=HOURLY,
     )
     panel.override_by_name("Failed", panels.time_cell())

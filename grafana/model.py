@@ -7,7 +7,11 @@ from grafana_foundation_sdk.builders import (
     timeseries,
 )
 from grafana_foundation_sdk.builders import dashboard as builders
-from grafana_foundation_sdk.models.common import BigValueColorMode, BigValueTextMode
+from grafana_foundation_sdk.models.common import (
+    BigValueColorMode,
+    BigValueTextMode,
+    ScaleDistribution,
+)
 
 from grafana import emission, panels, rules, style
 from grafana.emission import COLUMNS, MODEL, SEGMENT
@@ -405,7 +409,7 @@ def _traffic() -> list[timeseries.Panel]:
         interval=HOURLY,
         decimals=1,
         minimum=0,
-        logarithmic=True,
+        logarithmic=ScaleDistribution.SYMLOG,
     )
     burning.override_by_name("failed", panels.line_style(style.MEASURED))
     burning.override_by_name("slow", panels.line_style(style.SECONDARY))
@@ -425,8 +429,7 @@ def _traffic() -> list[timeseries.Panel]:
         width=8,
         height=8,
         interval=HOURLY,
-        minimum=0,
-        logarithmic=True,
+        logarithmic=ScaleDistribution.LOG,
     )
     latency.override_by_name("median", panels.line_style(style.MEASURED))
     latency.override_by_name("95th percentile", panels.line_style(style.SECONDARY))

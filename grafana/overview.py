@@ -2,6 +2,7 @@
 
 from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.builders import stat, statetimeline, table, timeseries
+from grafana_foundation_sdk.models.common import ScaleDistribution
 
 from grafana import emission, panels, rules, style
 from grafana.emission import OWNED, WHOLE
@@ -173,8 +174,6 @@ def _monitors() -> table.Panel:
             drift_status as "Drift",
             freshness_status as "Freshness",
             seconds_since_last_prediction as "Last prediction",
-            prediction_count as "Predictions",
-            task as "Task",
             owner as "Owner",
             reason as "Why"
         from marts.monitors
@@ -203,8 +202,6 @@ def _monitors() -> table.Panel:
     panel.override_by_name(
         "Last prediction", panels.number_cell("s", width=120, decimals=1)
     )
-    panel.override_by_name("Predictions", panels.number_cell("short", width=100))
-    panel.override_by_name("Task", [Property("custom.width", 100)])
     panel.override_by_name("Owner", [Property("custom.width", 120)])
     return panel.override_by_name("Why", [Property("custom.inspect", True)])
 
@@ -221,8 +218,7 @@ def _incidents() -> table.Panel:
             opened_at as "Opened",
             last_alert_at as "Last alert",
             suspect_reason as "First suspect",
-            array_to_string(possible_causes, '; ') as "Possible causes",
-            array_to_string(families, ', ') as "Families"
+            array_to_string(possible_causes, '; ') as "Possible causes"
         from marts.incidents
         where owner in (${owner:sqlstring})
             and state != 'resolved'
@@ -245,8 +241,7 @@ def _incidents() -> table.Panel:
     for moment in ("Opened", "Last alert"):
         panel.override_by_name(moment, panels.time_cell())
     panel.override_by_name("First suspect", [Property("custom.inspect", True)])
-    panel.override_by_name("Possible causes", [Property("custom.inspect", True)])
-    return panel.override_by_name("Families", [Property("custom.width", 220)])
+    return panel.override_by_name("Possible causes", [Property("custom.inspect", True)])
 
 
 def _history() -> statetimeline.Panel:
@@ -311,7 +306,7 @@ def _traffic() -> list[timeseries.Panel]:
             interval=HOURLY,
             decimals=1,
             minimum=0,
-            logarithmic=True,
+            logarithmic=ScaleDistribution.SYMLOG,
         ),
         panels.lines(
             "Latency, 95th percentile",
@@ -324,8 +319,7 @@ def _traffic() -> list[timeseries.Panel]:
             width=12,
             height=8,
             interval=HOURLY,
-            minimum=0,
-            logarithmic=True,
+            logarithmic=ScaleDistribution.LOG,
         ),
         panels.lines(
             "Requests",

@@ -189,13 +189,13 @@ def lines(
     bars: bool = False,
     stacked: bool = False,
     legend: bool = True,
-    logarithmic: bool = False,
+    logarithmic: common_models.ScaleDistribution | None = None,
     bounds: str | None = None,
 ) -> timeseries.Panel:
     """A chart over time, which leaves a gap where more than a day has no value.
 
     ``bounds`` is SQL of :func:`bounds`, whose series are drawn as dashed limits. A
-    ``logarithmic`` scale is linear up to 1, so that it can hold 0.
+    ``logarithmic`` scale that may hold 0 is SYMLOG, which is linear up to 1.
     """
     panel = (
         timeseries.Panel()
@@ -210,7 +210,7 @@ def lines(
         .point_size(5)
         .span_nulls(False)
         .insert_nulls(_LONGEST_BRIDGED_MS)
-        .color_scheme(_colours("palette-classic-by-name"))
+        .color_scheme(_colours("palette-classic"))
         .tooltip(
             common.VizTooltipOptions()
             .mode(common_models.TooltipDisplayMode.MULTI)
@@ -234,13 +234,14 @@ def lines(
                 common_models.GraphThresholdsStyleMode.DASHED
             )
         )
-    if logarithmic:
-        panel.scale_distribution(
-            common.ScaleDistributionConfig()
-            .type(common_models.ScaleDistribution.SYMLOG)
-            .log(10)
-            .linear_threshold(1)
-        )
+    if unit == "percentunit" and maximum is None:
+        # Without it, a share that is always 0 would be drawn on an axis up to 10000 %.
+        panel.axis_soft_max(steps[-1][0] or 0.05)
+    if logarithmic is not None:
+        scale = common.ScaleDistributionConfig().type(logarithmic).log(10)
+        if logarithmic is common_models.ScaleDistribution.SYMLOG:
+            scale.linear_threshold(1)
+        panel.scale_distribution(scale)
     if decimals is not None:
         panel.decimals(decimals)
     if minimum is not None:
@@ -580,6 +581,11 @@ def rated_cell(
         Property("thresholds", style.thresholds(steps).build()),
         Property("custom.cellOptions", {"type": "color-text"}),
     ]
+
+
+def day_cell() -> list[Property]:
+    """Properties of a table column that holds a day."""
+    return [Property("unit", "time:YYYY-MM-DD"), Property("custom.width", 95)]
 
 
 def time_cell(*, width: int = 150) -> list[Property]:

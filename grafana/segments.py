@@ -85,7 +85,6 @@ def _newest() -> table.Panel:
             segment_value as "Value",
             status as "Status",
             labelled_count as "Labels",
-            label_coverage as "Coverage",
             accuracy as "Accuracy",
             accuracy_lower as "From",
             accuracy_upper as "To",
@@ -117,7 +116,7 @@ def _newest() -> table.Panel:
     panel.override_by_name("Value", [Property("custom.width", 120), to_model])
     panel.override_by_name("Status", [*panels.status_cell(width=120), to_model])
     panel.override_by_name("Labels", panels.number_cell("short", width=80))
-    for share in ("Coverage", "Accuracy", "From", "To", "Baseline accuracy"):
+    for share in ("Accuracy", "From", "To", "Baseline accuracy"):
         panel.override_by_name(
             share, panels.number_cell("percentunit", width=90, decimals=1)
         )
@@ -222,7 +221,6 @@ def _classes() -> table.Panel:
         select
             class as "Class",
             support as "Labels",
-            predicted_count as "Predicted",
             precision as "Precision",
             baseline_precision as "Baseline precision",
             recall as "Recall",
@@ -251,8 +249,7 @@ def _classes() -> table.Panel:
         interval=DAILY,
     )
     panel.override_by_name("Class", [Property("custom.width", 110)])
-    for count in ("Labels", "Predicted"):
-        panel.override_by_name(count, panels.number_cell("short", width=80))
+    panel.override_by_name("Labels", panels.number_cell("short", width=70))
     for share in (
         "Precision",
         "Baseline precision",
@@ -290,7 +287,7 @@ def _by_version() -> timeseries.Panel:
         reference="model_performance",
         unit="none",
         no_value="No labelled predictions in this time range",
-        width=8,
+        width=6,
         height=10,
         interval=DAILY,
         decimals=2,
@@ -328,11 +325,11 @@ def _versions() -> table.Panel:
             worse.""",
         reference="model_performance",
         no_value="No two versions served on one day of this time range",
-        width=8,
+        width=10,
         height=10,
         interval=DAILY,
     )
-    panel.override_by_name("Day", panels.time_cell(width=140))
+    panel.override_by_name("Day", panels.day_cell())
     for name in ("Champion", "Challenger", "Figure"):
         panel.override_by_name(name, [Property("custom.width", 90)])
     panel.override_by_name("Status", panels.status_cell(width=120))

@@ -2,6 +2,7 @@
 
 from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.builders import table, timeseries
+from grafana_foundation_sdk.models.common import ScaleDistribution
 
 from grafana import emission, panels, rules, style
 from grafana.emission import MODEL, SEGMENT, VERSION
@@ -81,30 +82,29 @@ def _traffic() -> list[timeseries.Panel]:
     requests.override_by_name("requests", panels.line_style(style.MEASURED))
     requests.override_by_name("usual", panels.reference_style())
     codes = panels.lines(
-        "Requests by class of status code",
+        "Status codes that are no success",
         f"""
         select
             window_start as "time",
-            error_class as metric,
-            sum(share) as share
+            status_code as metric,
+            request_count
         from marts.status_codes
         where {SEGMENT}
+            and error_class != '2xx'
             and grain in (${{grain:sqlstring}})
             and $__timeFilter(window_start)
-        group by window_start, error_class
         order by 1, 2
         """,
-        description="""Shares of the requests of each window by what the service
-            answered: 4xx is the caller's fault, 5xx the service's. (none) where the
-            log has no status code.""",
+        description="""Requests by what the service answered, without the successes: 4xx
+            is the caller's fault, 5xx the service's, (none) where the log has no status
+            code.""",
         reference="service_health",
-        unit="percentunit",
-        no_value="No requests in this time range",
+        unit="short",
+        no_value="All requests of this time range were answered with a success",
         width=12,
         height=9,
         interval=HOURLY,
         minimum=0,
-        maximum=1,
         bars=True,
     )
     errors = panels.lines(
@@ -144,8 +144,7 @@ def _traffic() -> list[timeseries.Panel]:
         width=8,
         height=9,
         interval=HOURLY,
-        minimum=0,
-        logarithmic=True,
+        logarithmic=ScaleDistribution.LOG,
     )
     latency.override_by_name("median", panels.line_style(style.MEASURED))
     latency.override_by_name("95th percentile", panels.line_style(style.SECONDARY))
@@ -250,7 +249,7 @@ def _burning() -> list[timeseries.Panel]:
             interval=HOURLY,
             decimals=1,
             minimum=0,
-            logarithmic=True,
+            logarithmic=ScaleDistribution.SYMLOG,
         )
         for slo, colour in (
             ("availability", style.MEASURED),
@@ -320,7 +319,6 @@ def _versions() -> list[timeseries.Panel]:
             width=8,
             height=8,
             interval=HOURLY,
-            minimum=0,
-            logarithmic=True,
+            logarithmic=ScaleDistribution.LOG,
         ),
     ]

@@ -43,7 +43,15 @@ PANELS = [
     for panel in panels(dashboard)
 ]
 # Ids of Grafana's units; of an unknown one it shows the id after the number.
-UNITS = {"none", "short", "s", "ms", "percentunit", "time:YYYY-MM-DD HH:mm"}
+UNITS = {
+    "none",
+    "short",
+    "s",
+    "ms",
+    "percentunit",
+    "time:YYYY-MM-DD HH:mm",
+    "time:YYYY-MM-DD",
+}
 # What overrides may set of every kind of panel.
 STANDARD_OPTIONS = {
     "color",
