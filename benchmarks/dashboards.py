@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from statistics import median
-from typing import LiteralString, cast
+from typing import Any
 
 import psycopg
 
@@ -39,11 +40,9 @@ def measure_dashboards(bench: Bench, settings: ConnectionSettings, days: int) ->
         with warehouse.connect(settings, autocommit=True) as connection:
             connection.execute("set timezone = 'UTC'")
             for name, sql in _asked(connection, end - timedelta(days=shown), end):
+                ask = partial(_rows, connection, sql)
                 runs = [
-                    timed_with_server(
-                        lambda sql=sql: connection.execute(sql).fetchall(),
-                        bench.postmaster,
-                    )
+                    timed_with_server(ask, bench.postmaster)
                     for _ in range(bench.sizes.repetitions)
                 ]
                 seconds, processor = zip(*runs, strict=True)
@@ -75,14 +74,14 @@ def measure_dashboards(bench: Bench, settings: ConnectionSettings, days: int) ->
 
 def _asked(
     connection: psycopg.Connection, start: datetime, end: datetime
-) -> Iterator[tuple[str, LiteralString]]:
+) -> Iterator[tuple[str, str]]:
     """Where each query stands, and its SQL for the first monitor and All columns."""
 
-    def expanded(sql: str, values: Mapping[str, Sequence[str]]) -> LiteralString:
-        return cast(LiteralString, interpolated(sql, values, start=start, end=end))
+    def expanded(sql: str, values: Mapping[str, Sequence[str]]) -> str:
+        return interpolated(sql, values, start=start, end=end)
 
     def options_of(sql: str, values: Mapping[str, Sequence[str]]) -> list[str]:
-        found = connection.execute(expanded(sql, values)).fetchall()
+        found = _rows(connection, expanded(sql, values))
         # A log without an incident has none to choose.
         return [row[0] for row in found] or ["none"]
 
@@ -92,3 +91,7 @@ def _asked(
             yield f"{name}, {query.place}", expanded(query.sql, values)
     for query in alert_queries():
         yield query.place, expanded(query.sql, {})
+
+
+def _rows(connection: psycopg.Connection, sql: str) -> list[tuple[Any, ...]]:
+    return connection.execute(sql.encode()).fetchall()

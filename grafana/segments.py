@@ -114,7 +114,7 @@ def _newest() -> table.Panel:
     )
     to_model = panels.link("Open the model for ${__data.fields.Value}", _TO_MODEL)
     panel.override_by_name("Value", [Property("custom.width", 120), to_model])
-    panel.override_by_name("Status", [*panels.status_cell(width=120), to_model])
+    panel.override_by_name("Status", [*panels.status_cell(width=135), to_model])
     panel.override_by_name("Labels", panels.number_cell("short", width=80))
     for share in ("Accuracy", "From", "To", "Baseline accuracy"):
         panel.override_by_name(

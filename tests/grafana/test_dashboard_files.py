@@ -134,12 +134,12 @@ def test_panels_say_how_to_read_them(panel: dict[str, Any]) -> None:
     assert len(said) > 40
     assert said.endswith(".")
     # The page exists, and is that panel of the reference.
-    title, number = re.fullmatch(
+    link = re.fullmatch(
         r"([^\]]+)\]\(\./d/driftline-reference\?viewPanel=(\d+)\)\.", reference
-    ).groups()
-    assert {panel["id"]: panel["title"].lower() for panel in panels(REFERENCE)}[
-        int(number)
-    ] == title
+    )
+    assert link
+    titles = {page["id"]: page["title"].lower() for page in panels(REFERENCE)}
+    assert titles[int(link[2])] == link[1]
     defaults = panel["fieldConfig"]["defaults"]
     assert defaults["noValue"]
     assert defaults["unit"] in UNITS
