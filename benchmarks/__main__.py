@@ -46,6 +46,7 @@ class Step(StrEnum):
     NANNYML = "nannyml"
     WHYLOGS = "whylogs"
     HISTORY = "history"
+    DASHBOARDS = "dashboards"
 
 
 app = typer.Typer(
@@ -124,8 +125,12 @@ def _measure(steps: set[Step], bench: Bench) -> None:
         )
     if peers:
         measure_peers(bench, peers)
-    if Step.HISTORY in steps:
-        measure_history(bench)
+    if steps & {Step.HISTORY, Step.DASHBOARDS}:
+        measure_history(
+            bench,
+            refreshes=Step.HISTORY in steps,
+            dashboards=Step.DASHBOARDS in steps,
+        )
 
 
 def _bench(

@@ -11,6 +11,7 @@ import psycopg
 from benchmarks import dbt_process
 from benchmarks.bench import END, Bench
 from benchmarks.builds import build_detail
+from benchmarks.dashboards import measure_dashboards
 from benchmarks.generate import Log, day_of_log, days_before, midnight
 from benchmarks.measure import Figure, Worker
 from benchmarks.project import copy_project
@@ -25,15 +26,30 @@ from orchestration import warehouse
 from orchestration.warehouse import ConnectionSettings
 
 
-def measure_history(bench: Bench) -> None:
-    """What a day, labels of some days, and nothing cost after a week and a year."""
-    for name, count in bench.sizes.histories.items():
-        with bench.database(name) as settings:
-            _measure_after(bench, settings, name, days_before(END, count))
+def measure_history(bench: Bench, *, refreshes: bool, dashboards: bool) -> None:
+    """What a day, labels of some days, and nothing cost after a week and a year.
+
+    With ``dashboards``, also how long their queries take on the longest history: the
+    only one that is built if ``refreshes`` are not asked for.
+    """
+    histories = bench.sizes.histories
+    longest = max(histories, key=lambda name: histories[name])
+    for name, count in histories.items():
+        if refreshes or name == longest:
+            with bench.database(name) as settings:
+                days = days_before(END, count)
+                _measure_after(bench, settings, name, days, refreshes=refreshes)
+                if dashboards and name == longest:
+                    measure_dashboards(bench, settings, count)
 
 
 def _measure_after(
-    bench: Bench, settings: ConnectionSettings, name: str, days: Sequence[date]
+    bench: Bench,
+    settings: ConnectionSettings,
+    name: str,
+    days: Sequence[date],
+    *,
+    refreshes: bool,
 ) -> None:
     sizes = bench.sizes
     project = copy_project(bench.directory / f"after_{name}", "wide")
@@ -48,13 +64,15 @@ def _measure_after(
         load_wide_baseline(connection, bench.baseline())
         analyze(connection)
         worker.run(dbt_process.open_project, settings, project)
-        refreshes = _Refreshes(
+        builds = _Refreshes(
             bench=bench, name=name, days=len(days), project=project, worker=worker
         )
-        refreshes.measure("first", "first build", [_nothing])
-        refreshes.measure("nothing", "nothing new", [_nothing] * sizes.repetitions)
+        builds.measure("first", "first build", [_nothing])
+        if not refreshes:
+            return
+        builds.measure("nothing", "nothing new", [_nothing] * sizes.repetitions)
         added = [END + timedelta(days=number) for number in range(sizes.added_days)]
-        refreshes.measure(
+        builds.measure(
             "day",
             "one more day",
             [partial(load_now, connection, _day(bench, day)) for day in added],
@@ -63,7 +81,7 @@ def _measure_after(
         for count in sizes.label_windows:
             if count < len(days):
                 label = partial(_label_late, connection, count)
-                refreshes.measure(
+                builds.measure(
                     f"labels_{count}",
                     f"late labels of {count} {'day' if count == 1 else 'days'}",
                     [label] * (sizes.repetitions if count == 1 else 1),

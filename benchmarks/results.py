@@ -64,6 +64,9 @@ class Comparison:
     at_most: float | None = None
 
 
+# What one query of a dashboard may take.
+DASHBOARD_QUERY_SECONDS = 0.3
+
 WIDE = ("build.wide.models",)
 JSON = ("build.json.models",)
 COMPARISONS = (
@@ -171,6 +174,18 @@ class Results:
                     unit="GiB",
                     at_most=1,
                 )
+
+        slowest = self.figures.get("dashboards.opened")
+        if slowest is not None:
+            yield Ratio(
+                title="slowest query of the dashboards, after a year",
+                value=slowest.seconds * 1000,
+                by_processor=None
+                if slowest.processor_seconds is None
+                else slowest.processor_seconds * 1000,
+                unit="ms",
+                at_most=1000 * DASHBOARD_QUERY_SECONDS,
+            )
 
     def _comparisons_of_labels(self) -> Iterator[Comparison]:
         """Each number of days with the next fewer: the time may grow with it."""

@@ -1,17 +1,48 @@
-"""Write the dashboards' JSON: ``python -m grafana.build``."""
+"""Write all that Grafana is given: ``python -m grafana.build``."""
 
 import json
 from pathlib import Path
 
-from grafana import model, overview
+from grafana import (
+    alerting,
+    data_quality,
+    drift,
+    exposures,
+    incident,
+    labels,
+    model,
+    overview,
+    pipeline,
+    reference,
+    segments,
+    service,
+)
 from grafana.emission import as_json
 
-DASHBOARDS_DIR = Path(__file__).resolve().parent / "dashboards"
+GRAFANA_DIR = Path(__file__).resolve().parent
+DASHBOARDS_DIR = GRAFANA_DIR / "dashboards"
+EXPOSURES_FILE = (
+    GRAFANA_DIR.parent / "dbt_project" / "models" / "marts" / "_grafana__exposures.yml"
+)
+RULES_FILE = GRAFANA_DIR / "provisioning" / "alerting" / "rules.yaml"
+
+_DASHBOARDS = (
+    overview,
+    model,
+    drift,
+    data_quality,
+    segments,
+    service,
+    labels,
+    incident,
+    pipeline,
+    reference,
+)
 
 
 def dashboard_files() -> dict[str, str]:
     """The text of each dashboard's file by its name, which is the dashboard's uid."""
-    contents = [as_json(module.build()) for module in (overview, model)]
+    contents = [as_json(module.build()) for module in _DASHBOARDS]
     return {
         f"{content['uid']}.json": json.dumps(content, ensure_ascii=False, indent=2)
         + "\n"
@@ -27,6 +58,8 @@ def main() -> None:
     for path in DASHBOARDS_DIR.glob("*.json"):
         if path.name not in files:
             path.unlink()
+    RULES_FILE.write_text(alerting.rules_file(files), encoding="utf-8")
+    EXPOSURES_FILE.write_text(exposures.exposures_file(), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -2,43 +2,88 @@
 
 from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.builders import stat, statetimeline, table, timeseries
+from grafana_foundation_sdk.models.common import ScaleDistribution
 
-from grafana import emission, panels, style
+from grafana import emission, panels, rules, style
+from grafana.emission import OWNED, WHOLE
 from grafana.panels import DAILY, HOURLY, Property
 
-UID = "driftline-overview"
-
-# On one line: it is set into SQL that is indented.
-_OWNED = (
-    "monitor in "
-    "(select monitor from marts.monitors where owner in (${owner:sqlstring}))"
-)
-_WHOLE = "model_version = 'all' and segment = 'all'"
-
-_TO_MODEL = (
-    "/d/driftline-model?${__url_time_range}&${owner:queryparam}&${grain:queryparam}"
-    "&var-monitor=${__data.fields.Monitor:percentencode}"
-)
+_KEPT = ("owner", "grain")
+_TO_MODEL = emission.url("model", _KEPT, monitor="Monitor")
+_TO_INCIDENT = emission.url("incident", ("owner",), monitor="Monitor", incident="ID")
+_TO_PIPELINE = emission.url("pipeline", ("owner",))
+_FAMILIES = {
+    "Service health": emission.url("service", _KEPT, monitor="Monitor"),
+    "Data quality": emission.url("data-quality", ("owner",), monitor="Monitor"),
+    "Performance": emission.url("labels", ("owner",), monitor="Monitor"),
+    "Drift": emission.url("drift", ("owner",), monitor="Monitor"),
+}
 
 
 def build() -> builders.Dashboard:
-    """Headlines, one row per monitor, the history of their statuses, their traffic."""
-    dashboard = (
-        emission.new_dashboard(
-            UID,
-            "Driftline overview",
-            "All monitored models: what is wrong now, since when, and how they serve.",
-        )
-        .with_variable(emission.owner_variable())
-        .with_variable(emission.grain_variable())
-        .annotation(emission.deployments(_OWNED))
+    """Headlines, one row per monitor, what goes on, the history, the traffic."""
+    dashboard = emission.of_monitors(
+        "overview",
+        "Driftline overview",
+        "All monitored models: what is wrong now, since when, and how they serve.",
+        [
+            emission.owner_variable(),
+            emission.owned_variable(),
+            emission.grain_variable(OWNED),
+        ],
+        condition=OWNED,
     )
-    for panel in (*_headlines(), _monitors(), _history(), *_traffic()):
+    for panel in (
+        *_headlines(),
+        _monitors(),
+        _incidents(),
+        _history(),
+        *_traffic(),
+    ):
         dashboard.with_panel(panel)
     return dashboard
 
 
 def _headlines() -> list[stat.Panel]:
+    def count(
+        title: str, condition: str, *, description: str, reference: str
+    ) -> stat.Panel:
+        return panels.stats(
+            title,
+            f"""
+            select count(*) filter (where {condition}) as "{title}"
+            from marts.monitors
+            where owner in (${{owner:sqlstring}})
+            """,
+            description=description,
+            reference=reference,
+            unit="short",
+            steps=style.NONE_EXPECTED,
+            no_value="0",
+            width=4,
+            interval=HOURLY,
+        )
+
+    run = panels.stats(
+        "Last pipeline run",
+        """
+        select status as "Status"
+        from marts.pipeline_runs
+        order by ended_at desc
+        limit 1
+        """,
+        description="""What came of the newest dbt run. Red: a model failed, and all
+            else on this page may be old. Amber: a data test failed. Click it for the
+            runs.""",
+        reference="runbooks",
+        unit="none",
+        steps=style.NO_THRESHOLD,
+        no_value="No run yet",
+        width=4,
+        interval=HOURLY,
+    )
+    run.mappings(style.status_mappings())
+    run.override_by_name("Status", [panels.link("Runs", _TO_PIPELINE)])
     return [
         panels.stats(
             "Monitors",
@@ -48,44 +93,45 @@ def _headlines() -> list[stat.Panel]:
             where owner in (${owner:sqlstring})
             """,
             description="How many models are monitored for the chosen owners.",
+            reference="service_health",
             unit="short",
             steps=style.NO_THRESHOLD,
             no_value="0",
             width=4,
             interval=HOURLY,
         ),
-        panels.stats(
+        count(
             "Critical",
-            """
-            select count(*) filter (where status = 'critical') as "Critical"
-            from marts.monitors
-            where owner in (${owner:sqlstring})
-            """,
+            "status = 'critical'",
             description="""Monitors with at least one family that is critical on its
                 newest day. The table below says which, and why. Aim for 0.""",
+            reference="service_health",
+        ),
+        panels.stats(
+            "Open incidents",
+            """
+            select count(*) as "Incidents"
+            from marts.incidents
+            where owner in (${owner:sqlstring})
+                and state = 'open'
+                and not is_muted
+            """,
+            description="""What alert rules found and nobody has acknowledged yet,
+                whatever time range is chosen. Muted ones are left out.""",
+            reference="alerts",
             unit="short",
-            steps=style.COUNT_OF_CRITICAL,
+            steps=style.NONE_EXPECTED,
             no_value="0",
             width=4,
             interval=HOURLY,
         ),
-        panels.stats(
-            "Stalest monitor",
-            """
-            select max(seconds_since_last_prediction) as "Age"
-            from marts.monitors
-            where owner in (${owner:sqlstring})
-            """,
-            description="""Age of the newest prediction of the monitor that is furthest
-                behind. If it grows, its service or its loading has stopped, and
-                everything else on this page is old. Amber after 26 hours, red after
-                50.""",
-            unit="s",
-            steps=style.STALENESS_SECONDS,
-            decimals=1,
-            no_value="No predictions yet",
-            width=4,
-            interval=HOURLY,
+        count(
+            "Silent monitors",
+            "freshness_status in ('warning', 'critical')",
+            description="""Monitors without a prediction for longer than is allowed, or
+                usual at these hours of the week. Their service or its loading has
+                stopped, and everything else that is said of them is old.""",
+            reference="service_health",
         ),
         panels.stats(
             "Label coverage",
@@ -94,8 +140,8 @@ def _headlines() -> list[stat.Panel]:
                 sum(labelled_count)::double precision / sum(prediction_count)
                     as "Coverage"
             from marts.model_performance
-            where {_OWNED}
-                and {_WHOLE}
+            where {OWNED}
+                and {WHOLE}
                 and grain = 'day'
                 and is_final
                 and $__timeFilter(window_start)
@@ -103,58 +149,15 @@ def _headlines() -> list[stat.Panel]:
             description="""Share of predictions whose outcome is known, over the days
                 of the time range that are old enough for their labels to have come.
                 Performance is measured on these rows only.""",
+            reference="model_performance",
             unit="percentunit",
-            steps=style.LABEL_COVERAGE,
+            steps=style.NO_THRESHOLD,
             decimals=1,
             no_value="No final days",
             width=4,
             interval=DAILY,
         ),
-        panels.stats(
-            "Requests",
-            f"""
-            select
-                window_start as "time",
-                sum(request_count) as "Requests"
-            from marts.service_health
-            where {_OWNED}
-                and {_WHOLE}
-                and grain = 'day'
-                and $__timeFilter(window_start)
-            group by window_start
-            order by 1
-            """,
-            description="""Predictions that were asked for in the time range, failed
-                ones too, with the daily counts as a line.""",
-            unit="short",
-            steps=style.NO_THRESHOLD,
-            no_value="No requests",
-            width=4,
-            interval=DAILY,
-            is_series=True,
-            calculation="sum",
-            sparkline=True,
-        ),
-        panels.stats(
-            "Failed",
-            f"""
-            select
-                sum(error_count)::double precision / sum(request_count) as "Failed"
-            from marts.service_health
-            where {_OWNED}
-                and {_WHOLE}
-                and grain = 'day'
-                and $__timeFilter(window_start)
-            """,
-            description="""Share of the requests of the time range that failed. Amber
-                and red at 5 and 20 times an error budget of 0.1 %.""",
-            unit="percentunit",
-            steps=style.ERROR_RATE,
-            decimals=2,
-            no_value="No requests",
-            width=4,
-            interval=DAILY,
-        ),
+        run,
     ]
 
 
@@ -169,9 +172,8 @@ def _monitors() -> table.Panel:
             data_quality_status as "Data quality",
             model_performance_status as "Performance",
             drift_status as "Drift",
+            freshness_status as "Freshness",
             seconds_since_last_prediction as "Last prediction",
-            prediction_count as "Predictions",
-            task as "Task",
             owner as "Owner",
             reason as "Why"
         from marts.monitors
@@ -181,39 +183,65 @@ def _monitors() -> table.Panel:
         description="""One row for each monitor. A family's cell is its status on its
             newest day, all versions together; Status is the worst of them, and Why says
             what was found. Grey means that nothing could be computed, which is no pass.
-            Click a monitor or a status to open the model.""",
+            Click a monitor to open the model, a family's cell for what is behind
+            it.""",
+        reference="service_health",
         no_value="No monitors: dbt has not been run",
         width=24,
-        height=8,
+        height=7,
         interval=HOURLY,
     )
-    to_model = panels.link("Open ${__data.fields.Monitor}", _TO_MODEL)
+    to_model = panels.link("Open the model", _TO_MODEL)
     panel.override_by_name("Monitor", [Property("custom.width", 170), to_model])
-    for family in (
-        "Status",
-        "Service health",
-        "Data quality",
-        "Performance",
-        "Drift",
-    ):
-        panel.override_by_name(family, [*panels.status_cell(width=120), to_model])
+    panel.override_by_name("Status", [*panels.status_cell(width=120), to_model])
+    for family, url in _FAMILIES.items():
+        panel.override_by_name(
+            family, [*panels.status_cell(width=120), panels.link(family, url)]
+        )
+    panel.override_by_name("Freshness", panels.status_cell(width=120))
     panel.override_by_name(
-        "Last prediction",
-        [
-            Property("unit", "s"),
-            Property("decimals", 1),
-            Property("custom.width", 120),
-            Property("color", {"mode": "thresholds"}),
-            Property("custom.cellOptions", {"type": "color-text"}),
-            Property("thresholds", style.thresholds(style.STALENESS_SECONDS).build()),
-        ],
+        "Last prediction", panels.number_cell("s", width=120, decimals=1)
     )
-    panel.override_by_name(
-        "Predictions", [Property("unit", "short"), Property("custom.width", 100)]
-    )
-    panel.override_by_name("Task", [Property("custom.width", 100)])
     panel.override_by_name("Owner", [Property("custom.width", 120)])
     return panel.override_by_name("Why", [Property("custom.inspect", True)])
+
+
+def _incidents() -> table.Panel:
+    panel = panels.rows(
+        "Incidents that go on, newest first",
+        """
+        select
+            incident_id as "ID",
+            monitor as "Monitor",
+            severity as "Severity",
+            case when is_muted then 'muted' else state end as "State",
+            opened_at as "Opened",
+            last_alert_at as "Last alert",
+            suspect_reason as "First suspect",
+            array_to_string(possible_causes, '; ') as "Possible causes"
+        from marts.incidents
+        where owner in (${owner:sqlstring})
+            and state != 'resolved'
+        order by opened_at desc, incident_id
+        """,
+        description="""Alerts that belong together, whatever time range is chosen. The
+            first suspect is what went wrong furthest upstream. Click one for all of its
+            alerts and what to do.""",
+        reference="alerts",
+        no_value="No incident goes on",
+        width=24,
+        height=7,
+        interval=HOURLY,
+    )
+    to_incident = panels.link("Open the incident", _TO_INCIDENT)
+    panel.override_by_name("ID", [Property("custom.width", 130), to_incident])
+    panel.override_by_name("Monitor", [Property("custom.width", 150)])
+    panel.override_by_name("Severity", [*panels.status_cell(width=100), to_incident])
+    panel.override_by_name("State", panels.state_cell(width=110))
+    for moment in ("Opened", "Last alert"):
+        panel.override_by_name(moment, panels.time_cell())
+    panel.override_by_name("First suspect", [Property("custom.inspect", True)])
+    return panel.override_by_name("Possible causes", [Property("custom.inspect", True)])
 
 
 def _history() -> statetimeline.Panel:
@@ -226,7 +254,7 @@ def _history() -> statetimeline.Panel:
                 || replace(replace(family, 'model_', ''), '_', ' ') as metric,
             {style.status_code("status")} as code
         from marts.statuses
-        where {_OWNED}
+        where {OWNED}
             and model_version = 'all'
             and grain = 'day'
             and $__timeFilter(window_start)
@@ -235,6 +263,7 @@ def _history() -> statetimeline.Panel:
         description="""Since when? Each band is one family of one monitor, day by day:
             the worst status of its rows, all versions together. Dashed purple lines are
             deployments: look at what changes colour right after one.""",
+        reference="service_health",
         no_value="No days in this time range",
         width=24,
         height=11,
@@ -250,8 +279,8 @@ def _traffic() -> list[timeseries.Panel]:
                 monitor as metric,
                 {column}
             from marts.service_health
-            where {_OWNED}
-                and {_WHOLE}
+            where {OWNED}
+                and {WHOLE}
                 and grain in (${{grain:sqlstring}})
                 and $__timeFilter(window_start)
             order by 1, 2
@@ -259,36 +288,45 @@ def _traffic() -> list[timeseries.Panel]:
 
     return [
         panels.lines(
-            "Error rate",
-            by_monitor("error_rate"),
-            description="""Share of each window's requests that failed. The dashed lines
-                are 5 and 20 times an error budget of 0.1 %. A single failure in a quiet
-                hour can touch them: the status above weighs the number of requests.""",
-            unit="percentunit",
-            steps=style.ERROR_RATE,
+            "Burn rate of availability",
+            by_monitor("burn_rate_availability"),
+            description="""How many times as fast as it may each window uses up its
+                monitor's budget of failed requests: 1 is sustainable, 14.4 spends 2 %
+                of a month's budget in an hour. A single failure in a quiet hour can
+                touch the dashed lines: alarms ask for ten failures, over a long and a
+                short time.""",
+            reference="service_health",
+            unit="none",
+            steps=rules.steps(
+                "availability_burn_3d", "availability_burn_6h", "availability_burn_1h"
+            ),
             no_value="No requests in this time range",
             width=12,
             height=8,
             interval=HOURLY,
+            decimals=1,
             minimum=0,
+            logarithmic=ScaleDistribution.SYMLOG,
         ),
         panels.lines(
             "Latency, 95th percentile",
             by_monitor("latency_p95_ms"),
             description="""19 of 20 requests of the window were answered faster. Steps
                 up that stay are regressions, often of a deployment.""",
+            reference="service_health",
             unit="ms",
             no_value="No latencies in this time range",
             width=12,
             height=8,
             interval=HOURLY,
-            minimum=0,
+            logarithmic=ScaleDistribution.LOG,
         ),
         panels.lines(
             "Requests",
             by_monitor("request_count"),
             description="""Predictions asked for in each window, stacked by monitor. A
                 gap is a window without any request.""",
+            reference="service_health",
             unit="short",
             no_value="No requests in this time range",
             width=12,
@@ -298,15 +336,15 @@ def _traffic() -> list[timeseries.Panel]:
             bars=True,
         ),
         panels.lines(
-            "Label coverage",
+            "Label coverage by day",
             f"""
             select
                 window_start as "time",
                 monitor as metric,
                 label_coverage
             from marts.model_performance
-            where {_OWNED}
-                and {_WHOLE}
+            where {OWNED}
+                and {WHOLE}
                 and grain = 'day'
                 and $__timeFilter(window_start)
             order by 1, 2
@@ -314,6 +352,7 @@ def _traffic() -> list[timeseries.Panel]:
             description="""Share of each day's predictions whose outcome is known. The
                 last days are lower, because their labels are still coming; a drop
                 further back means that labels get lost.""",
+            reference="model_performance",
             unit="percentunit",
             no_value="No predictions in this time range",
             width=12,

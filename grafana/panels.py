@@ -5,7 +5,10 @@ from textwrap import dedent
 from typing import TypeVar
 
 from grafana_foundation_sdk.builders import (
+    barchart,
+    bargauge,
     common,
+    heatmap,
     stat,
     statetimeline,
     statushistory,
@@ -17,8 +20,10 @@ from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.cog.variants import Dataquery
 from grafana_foundation_sdk.models import common as common_models
 from grafana_foundation_sdk.models import dashboard as models
+from grafana_foundation_sdk.models import heatmap as heatmap_models
 
 from grafana import style
+from grafana.pages import page_link
 
 DATASOURCE_TYPE = "grafana-postgresql-datasource"
 DATASOURCE_UID = "driftline"
@@ -32,6 +37,9 @@ Property = models.DynamicConfigValue
 
 _Panel = TypeVar(
     "_Panel",
+    barchart.Panel,
+    bargauge.Panel,
+    heatmap.Panel,
     stat.Panel,
     table.Panel,
     timeseries.Panel,
@@ -72,6 +80,41 @@ def datasource() -> common_models.DataSourceRef:
     return common_models.DataSourceRef(type_val=DATASOURCE_TYPE, uid=DATASOURCE_UID)
 
 
+def figures(*names: str) -> str:
+    """SQL for figures as rows of (metric, value), of which a model has only its own.
+
+    Each name is a column of the mart and the name of its series, joined by " as ", or
+    one word for both.
+    """
+    pairs = (name.partition(" as ") for name in names)
+    values = ", ".join(
+        f"('{series or column}', {column})" for column, _, series in pairs
+    )
+    return f"cross join lateral (values {values}) as figures (metric, value)"
+
+
+def bounds(condition: str, *rule_ids: str) -> str:
+    """SQL for the bounds of alert rules in each window that they judged.
+
+    Learned bounds move, and a monitor's block may change any: so they are looked up.
+    One series for each metric and bound.
+    """
+    rules = ", ".join(f"'{rule_id}'" for rule_id in rule_ids)
+    return f"""
+        select
+            window_start as "time",
+            rule_evaluations.metric || ', ' || figures.metric as metric,
+            figures.value
+        from marts.rule_evaluations
+        {figures("warning_bound as warning bound", "critical_bound as critical bound")}
+        where {condition}
+            and rule_id in ({rules})
+            and figures.value is not null
+            and $__timeFilter(window_start)
+        order by 1, 2
+        """
+
+
 def tidy(sql: str) -> str:
     """Without the indentation of the Python around it."""
     return dedent(sql).strip()
@@ -82,6 +125,7 @@ def stats(
     sql: str,
     *,
     description: str,
+    reference: str,
     unit: str,
     steps: style.Steps,
     no_value: str,
@@ -92,6 +136,7 @@ def stats(
     calculation: str = "lastNotNull",
     text: common_models.BigValueTextMode = common_models.BigValueTextMode.VALUE,
     sparkline: bool = False,
+    height: int = 4,
 ) -> stat.Panel:
     """Big numbers, one for each column or series of the query."""
     modes = common_models.BigValueGraphMode
@@ -115,12 +160,13 @@ def stats(
         panel,
         title=title,
         description=description,
-        query=SqlQuery(sql, is_series=is_series),
+        reference=reference,
+        queries=[SqlQuery(sql, is_series=is_series)],
         unit=unit,
         steps=steps,
         no_value=no_value,
         width=width,
-        height=4,
+        height=height,
         interval=interval,
     )
 
@@ -130,6 +176,7 @@ def lines(
     sql: str,
     *,
     description: str,
+    reference: str,
     unit: str,
     no_value: str,
     width: int,
@@ -140,9 +187,16 @@ def lines(
     minimum: float | None = None,
     maximum: float | None = None,
     bars: bool = False,
+    stacked: bool = False,
     legend: bool = True,
+    logarithmic: common_models.ScaleDistribution | None = None,
+    bounds: str | None = None,
 ) -> timeseries.Panel:
-    """A chart over time, which leaves a gap where more than a day has no value."""
+    """A chart over time, which leaves a gap where more than a day has no value.
+
+    ``bounds`` is SQL of :func:`bounds`, whose series are drawn as dashed limits. A
+    ``logarithmic`` scale that may hold 0 is SYMLOG, which is linear up to 1.
+    """
     panel = (
         timeseries.Panel()
         .draw_style(
@@ -151,12 +205,12 @@ def lines(
             else common_models.GraphDrawStyle.LINE
         )
         .line_width(0 if bars else 2)
-        .fill_opacity(60 if bars else 0)
+        .fill_opacity(60 if bars or stacked else 0)
         .show_points(common_models.VisibilityMode.AUTO)
         .point_size(5)
         .span_nulls(False)
         .insert_nulls(_LONGEST_BRIDGED_MS)
-        .color_scheme(_colours("palette-classic-by-name"))
+        .color_scheme(_colours("palette-classic"))
         .tooltip(
             common.VizTooltipOptions()
             .mode(common_models.TooltipDisplayMode.MULTI)
@@ -170,7 +224,7 @@ def lines(
             .calcs([])
         )
     )
-    if bars:
+    if bars or stacked:
         panel.stacking(
             common.StackingConfig().mode(common_models.StackingMode.NORMAL).group("A")
         )
@@ -180,17 +234,31 @@ def lines(
                 common_models.GraphThresholdsStyleMode.DASHED
             )
         )
+    if unit == "percentunit" and maximum is None:
+        # Without it, a share that is always 0 would be drawn on an axis up to 10000 %.
+        panel.axis_soft_max(steps[-1][0] or 0.05)
+    if logarithmic is not None:
+        scale = common.ScaleDistributionConfig().type(logarithmic).log(10)
+        if logarithmic is common_models.ScaleDistribution.SYMLOG:
+            scale.linear_threshold(1)
+        panel.scale_distribution(scale)
     if decimals is not None:
         panel.decimals(decimals)
     if minimum is not None:
         panel.min(minimum)
     if maximum is not None:
         panel.max(maximum)
+    queries = [SqlQuery(sql, is_series=True)]
+    if bounds is not None:
+        queries.append(SqlQuery(bounds, is_series=True, ref_id="B"))
+        for name, colour in (("warning", style.WARNING), ("critical", style.CRITICAL)):
+            panel.override_by_regexp(f"/{name} bound$/", limit_style(colour))
     return _common(
         panel,
         title=title,
         description=description,
-        query=SqlQuery(sql, is_series=True),
+        reference=reference,
+        queries=queries,
         unit=unit,
         steps=steps,
         no_value=no_value,
@@ -205,6 +273,7 @@ def status_timeline(
     sql: str,
     *,
     description: str,
+    reference: str,
     no_value: str,
     width: int,
     height: int,
@@ -229,7 +298,8 @@ def status_timeline(
         panel,
         title=title,
         description=description,
-        query=SqlQuery(sql, is_series=True),
+        reference=reference,
+        queries=[SqlQuery(sql, is_series=True)],
         unit="short",
         steps=style.STATUS_CODES,
         no_value=no_value,
@@ -244,6 +314,7 @@ def status_grid(
     sql: str,
     *,
     description: str,
+    reference: str,
     no_value: str,
     width: int,
     height: int,
@@ -266,7 +337,8 @@ def status_grid(
         panel,
         title=title,
         description=description,
-        query=SqlQuery(sql, is_series=True),
+        reference=reference,
+        queries=[SqlQuery(sql, is_series=True)],
         unit="short",
         steps=style.STATUS_CODES,
         no_value=no_value,
@@ -281,6 +353,7 @@ def rows(
     sql: str,
     *,
     description: str,
+    reference: str,
     no_value: str,
     width: int,
     height: int,
@@ -292,7 +365,6 @@ def rows(
         table.Panel()
         .cell_height(common_models.TableCellHeight.SM)
         .filterable(True)
-        .footer(common.TableFooterOptions().show(False).reducer([]))
         # The panel's own is for no rows at all, and would stand in each empty cell.
         .override_by_regexp("/.*/", [Property("noValue", "-")])
     )
@@ -300,8 +372,174 @@ def rows(
         panel,
         title=title,
         description=description,
-        query=SqlQuery(sql, is_series=False),
+        reference=reference,
+        queries=[SqlQuery(sql, is_series=False)],
         unit=unit,
+        steps=style.NO_THRESHOLD,
+        no_value=no_value,
+        width=width,
+        height=height,
+        interval=interval,
+    )
+
+
+def ranking(
+    title: str,
+    sql: str,
+    *,
+    description: str,
+    reference: str,
+    unit: str,
+    no_value: str,
+    width: int,
+    height: int,
+    interval: str,
+    steps: style.Steps,
+    decimals: int,
+) -> bargauge.Panel:
+    """A bar for each row of (name, number), in the order of the query."""
+    panel = (
+        bargauge.Panel()
+        .orientation(common_models.VizOrientation.HORIZONTAL)
+        .display_mode(common_models.BarGaugeDisplayMode.BASIC)
+        .value_mode(common_models.BarGaugeValueMode.COLOR)
+        .name_placement(common_models.BarGaugeNamePlacement.LEFT)
+        .show_unfilled(True)
+        .sizing(common_models.BarGaugeSizing.AUTO)
+        .reduce_options(
+            common.ReduceDataOptions().values(True).calcs(["lastNotNull"]).fields("")
+        )
+        .color_scheme(_colours("thresholds"))
+        .min(0)
+        .decimals(decimals)
+    )
+    return _common(
+        panel,
+        title=title,
+        description=description,
+        reference=reference,
+        queries=[SqlQuery(sql, is_series=False)],
+        unit=unit,
+        steps=steps,
+        no_value=no_value,
+        width=width,
+        height=height,
+        interval=interval,
+    )
+
+
+def bars(
+    title: str,
+    sql: str,
+    *,
+    description: str,
+    reference: str,
+    unit: str,
+    no_value: str,
+    width: int,
+    height: int,
+    interval: str,
+    decimals: int,
+) -> barchart.Panel:
+    """Groups of bars by category: the query's text column, beside numbers."""
+    panel = (
+        barchart.Panel()
+        .orientation(common_models.VizOrientation.VERTICAL)
+        .show_value(common_models.VisibilityMode.NEVER)
+        .stacking(common_models.StackingMode.NONE)
+        .group_width(0.8)
+        .bar_width(0.95)
+        .line_width(0)
+        .fill_opacity(80)
+        .x_tick_label_rotation(-45)
+        .x_tick_label_max_length(16)
+        .x_tick_label_spacing(100)
+        .color_scheme(_colours("palette-classic-by-name"))
+        .decimals(decimals)
+        .min(0)
+        .legend(
+            common.VizLegendOptions()
+            .display_mode(common_models.LegendDisplayMode.LIST)
+            .placement(common_models.LegendPlacement.BOTTOM)
+            .show_legend(True)
+            .calcs([])
+        )
+        .tooltip(
+            common.VizTooltipOptions().mode(common_models.TooltipDisplayMode.MULTI)
+        )
+    )
+    return _common(
+        panel,
+        title=title,
+        description=description,
+        reference=reference,
+        queries=[SqlQuery(sql, is_series=False)],
+        unit=unit,
+        steps=style.NO_THRESHOLD,
+        no_value=no_value,
+        width=width,
+        height=height,
+        interval=interval,
+    )
+
+
+def heat(
+    title: str,
+    sql: str,
+    *,
+    description: str,
+    reference: str,
+    no_value: str,
+    width: int,
+    height: int,
+    interval: str,
+    maximum: float,
+) -> heatmap.Panel:
+    """A cell for each series and window, the stronger the higher its number.
+
+    From ``maximum`` on, all are of the strongest colour.
+    """
+    panel = (
+        heatmap.Panel()
+        .calculate(False)
+        .cell_gap(1)
+        .show_value(common_models.VisibilityMode.NEVER)
+        .color(
+            heatmap.HeatmapColorOptions()
+            .mode(heatmap_models.HeatmapColorMode.SCHEME)
+            .scheme("Oranges")
+            .fill("dark-orange")
+            .scale(heatmap_models.HeatmapColorScale.EXPONENTIAL)
+            .exponent(0.5)
+            .steps(64)
+            .reverse(False)
+            .min(0)
+            .max(maximum)
+        )
+        .rows_frame(
+            heatmap.RowsHeatmapOptions().layout(common_models.HeatmapCellLayout.AUTO)
+        )
+        .filter_values(heatmap.FilterValueRange())
+        .cell_values(heatmap.CellValues().decimals(3))
+        .y_axis(
+            heatmap.YAxisConfig()
+            .axis_placement(common_models.AxisPlacement.LEFT)
+            .axis_width(130)
+        )
+        .tooltip(
+            heatmap.HeatmapTooltip()
+            .mode(common_models.TooltipDisplayMode.SINGLE)
+            .show_color_scale(True)
+        )
+        .show_legend()
+    )
+    return _common(
+        panel,
+        title=title,
+        description=description,
+        reference=reference,
+        queries=[SqlQuery(sql, is_series=True)],
+        unit="none",
         steps=style.NO_THRESHOLD,
         no_value=no_value,
         width=width,
@@ -321,6 +559,62 @@ def status_cell(*, width: int) -> list[Property]:
         Property("custom.width", width),
         Property("custom.align", "center"),
     ]
+
+
+def number_cell(
+    unit: str, *, width: int, decimals: int | None = None
+) -> list[Property]:
+    """Properties of a table column of numbers."""
+    properties = [Property("unit", unit), Property("custom.width", width)]
+    if decimals is not None:
+        properties.append(Property("decimals", decimals))
+    return properties
+
+
+def rated_cell(
+    unit: str, steps: style.Steps, *, width: int, decimals: int
+) -> list[Property]:
+    """Properties of a table column of numbers, coloured by thresholds."""
+    return [
+        *number_cell(unit, width=width, decimals=decimals),
+        Property("color", {"mode": "thresholds"}),
+        Property("thresholds", style.thresholds(steps).build()),
+        Property("custom.cellOptions", {"type": "color-text"}),
+    ]
+
+
+def day_cell() -> list[Property]:
+    """Properties of a table column that holds a day."""
+    return [Property("unit", "time:YYYY-MM-DD"), Property("custom.width", 95)]
+
+
+def time_cell(*, width: int = 150) -> list[Property]:
+    """Properties of a table column that holds a time."""
+    return [
+        Property("unit", "time:YYYY-MM-DD HH:mm"),
+        Property("custom.width", width),
+    ]
+
+
+def state_cell(*, width: int) -> list[Property]:
+    """Properties of a table column that holds a state: text on its colour."""
+    return [
+        *status_cell(width=width)[:1],
+        Property("mappings", style.state_mappings()),
+        *status_cell(width=width)[2:],
+    ]
+
+
+def wrapped_cell() -> list[Property]:
+    """Properties of a table column whose text takes as many lines as it needs."""
+    return [Property("custom.wrapText", True)]
+
+
+def as_percentage(panel: stat.Panel | timeseries.Panel, series: str) -> None:
+    """Show the series that a regular expression matches as shares of 1 in per cent."""
+    panel.override_by_regexp(
+        series, [Property("unit", "percentunit"), Property("decimals", 1)]
+    )
 
 
 def link(title: str, url: str) -> Property:
@@ -343,10 +637,36 @@ def line_style(
     return properties
 
 
-def band(panel: timeseries.Panel, *, upper: str, lower: str) -> timeseries.Panel:
+def reference_style(colour: str = style.REFERENCE) -> list[Property]:
+    """Properties of a series to compare with: dashes without points."""
+    return [
+        *line_style(colour, dash=[10, 6]),
+        Property("custom.showPoints", "never"),
+    ]
+
+
+def limit_style(colour: str) -> list[Property]:
+    """Properties of a series that is a bound: thin dashes without points."""
+    return [
+        *line_style(colour, dash=[4, 4], width=1),
+        Property("custom.showPoints", "never"),
+    ]
+
+
+def provisional_style() -> list[Property]:
+    """Properties of a series whose values still change."""
+    return [
+        *line_style(style.PROVISIONAL, dash=[4, 4]),
+        Property("custom.showPoints", "always"),
+    ]
+
+
+def band(
+    panel: timeseries.Panel, *, upper: str, lower: str, colour: str = style.MEASURED
+) -> timeseries.Panel:
     """Shade between two series, which get neither line nor legend entry."""
     edge = [
-        *line_style(style.MEASURED, width=0),
+        *line_style(colour, width=0),
         Property("custom.showPoints", "never"),
         Property("custom.hideFrom", {"legend": True, "tooltip": False, "viz": False}),
     ]
@@ -366,7 +686,8 @@ def _common(
     *,
     title: str,
     description: str,
-    query: SqlQuery,
+    reference: str,
+    queries: Sequence[SqlQuery],
     unit: str,
     steps: style.Steps,
     no_value: str,
@@ -376,9 +697,9 @@ def _common(
 ) -> _Panel:
     return (
         panel.title(title)
-        .description(" ".join(description.split()))
+        .description(f"{' '.join(description.split())} {page_link(reference)}.")
         .datasource(datasource())
-        .with_target(query)
+        .targets(list(queries))
         .unit(unit)
         .thresholds(style.thresholds(steps))
         .no_value(no_value)

@@ -14,6 +14,7 @@ MEASURED = "blue"
 PROVISIONAL = "super-light-blue"
 REFERENCE = "#9fa3ad"
 SECONDARY = "purple"
+ESTIMATED = "yellow"
 
 # The panels that show a status as a number: see `status_code`.
 _STATUSES = (
@@ -22,21 +23,19 @@ _STATUSES = (
     ("warning", "warning", WARNING),
     ("critical", "critical", CRITICAL),
 )
+_STATES = (
+    ("open", CRITICAL),
+    ("acknowledged", WARNING),
+    ("pending", WARNING),
+    ("muted", UNKNOWN),
+    ("resolved", GOOD),
+)
 
 # Thresholds are steps: from this value on, this colour; None is minus infinity.
 Steps = Sequence[tuple[float | None, str]]
 NO_THRESHOLD: Steps = [(None, MEASURED)]
-# Those of marts.service_health for the default objectives: 5 and 20 times a budget of
-# 0.1 % of requests that fail, and of 1 % that are slow.
-ERROR_RATE: Steps = [(None, GOOD), (0.005, WARNING), (0.02, CRITICAL)]
-SLOW_RATE: Steps = [(None, GOOD), (0.05, WARNING), (0.2, CRITICAL)]
-# Flights land within a day; a log that is loaded daily is up to a day old.
-STALENESS_SECONDS: Steps = [(None, GOOD), (26 * 3600, WARNING), (50 * 3600, CRITICAL)]
-LABEL_COVERAGE: Steps = [(None, CRITICAL), (0.5, WARNING), (0.9, GOOD)]
-# Those of marts.data_quality.
-UNUSABLE_RATE: Steps = [(None, GOOD), (0.03, WARNING), (0.2, CRITICAL)]
-COUNT_OF_CRITICAL: Steps = [(None, GOOD), (1, CRITICAL)]
-DRIFTED_SHARE: Steps = [(None, GOOD), (0.3, WARNING), (0.5, CRITICAL)]
+# Of what there should be none.
+NONE_EXPECTED: Steps = [(None, GOOD), (1, CRITICAL)]
 STATUS_CODES: Steps = [
     (None if code == 0 else code, colour)
     for code, (_, _, colour) in enumerate(_STATUSES)
@@ -67,5 +66,14 @@ def status_mappings() -> list[models.ValueMapping]:
         key: models.ValueMappingResult(text=text, color=colour, index=code)
         for code, (name, text, colour) in enumerate(_STATUSES)
         for key in (name, str(code))
+    }
+    return [models.ValueMap(options=results)]
+
+
+def state_mappings() -> list[models.ValueMapping]:
+    """Colour of each state of incidents and alerts."""
+    results = {
+        name: models.ValueMappingResult(text=name, color=colour, index=position)
+        for position, (name, colour) in enumerate(_STATES)
     }
     return [models.ValueMap(options=results)]

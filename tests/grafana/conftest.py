@@ -30,6 +30,24 @@ _DEPLOYMENTS = """
             as model_name
 """
 
+# A fault that alert rules find: on one day all flights go to where none ever went.
+_FAULT = """
+    update raw.prediction_logs
+    set features = features || '{"destination": "XXX"}'
+    where
+        predicted_at >= timestamptz '2026-03-04 00:00Z'
+        and predicted_at < timestamptz '2026-03-05 00:00Z'
+"""
+
+# Around the time of each incident, as a run of then would have written it.
+_FAILED_TESTS = """
+    insert into operations.failed_tests (
+        invocation_id, test_name, failed_at, status, failure_count, message
+    )
+    select 'then', 'assert_' || incident_id, opened_at, 'warn', 3, 'It''s odd.'
+    from marts.incidents
+"""
+
 # What the Evidently step would write, in its table's shape.
 _EVIDENTLY = """
     insert into evidently.drift_results (
@@ -71,8 +89,20 @@ def built_marts(
         write_small_log(loader)
         with warehouse.connect(loader) as connection:
             connection.execute(_DEPLOYMENTS)
+            connection.execute(_FAULT)
             generator = np.random.default_rng(5)
             for model_name in MODELS:
+                # A day with predictions enough to compare the groups of a segment.
+                crowd = draw_predictions(
+                    generator,
+                    model_name=model_name,
+                    count=900,
+                    start=datetime(2026, 3, 3, tzinfo=UTC),
+                    days=1,
+                    prefix="crowd",
+                )
+                insert_predictions(connection, crowd)
+                insert_labels(connection, crowd)
                 recent = draw_predictions(
                     generator,
                     model_name=model_name,
@@ -88,6 +118,7 @@ def built_marts(
         Dbt(transformer, target_path=target_path).build(models)
         with warehouse.connect(transformer) as connection:
             connection.execute(_EVIDENTLY)
+            connection.execute(_FAILED_TESTS)
         yield settings
 
 

@@ -1,127 +1,21 @@
-"""What the dashboards' files hold, and their SQL as Grafana would send it."""
+"""What the dashboards' files hold beside their queries."""
 
-import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
-GRAFANA_DIR = Path(__file__).resolve().parents[2] / "grafana"
-DASHBOARD_FILES = sorted((GRAFANA_DIR / "dashboards").glob("*.json"))
-
-Dashboard = dict[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Query:
-    """A query of a panel, an annotation or a variable."""
-
-    place: str
-    sql: str
-    is_series: bool
-    panel: dict[str, Any] | None = None
-
-
-def read_dashboards() -> dict[str, Dashboard]:
-    """All dashboards by the name of their file, without its suffix."""
-    return {path.stem: json.loads(path.read_text()) for path in DASHBOARD_FILES}
-
-
-def panels(dashboard: Dashboard) -> list[dict[str, Any]]:
-    """All panels but the headings of rows."""
-    return [panel for panel in dashboard["panels"] if panel["type"] != "row"]
-
-
-def variables(dashboard: Dashboard) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = dashboard["templating"]["list"]
-    return found
-
-
-def queries(dashboard: Dashboard) -> Iterator[Query]:
-    """Every query that the dashboard sends."""
-    for panel in panels(dashboard):
-        for target in panel["targets"]:
-            yield Query(
-                place=f"panel {panel['title']}",
-                sql=target["rawSql"],
-                is_series=target["format"] == "time_series",
-                panel=panel,
-            )
-    for annotation in dashboard["annotations"]["list"]:
-        yield Query(
-            place=f"annotation {annotation['name']}",
-            sql=annotation["target"]["rawSql"],
-            is_series=False,
-        )
-    for variable in variables(dashboard):
-        if variable["type"] == "query":
-            yield Query(
-                place=f"variable {variable['name']}",
-                sql=variable["query"],
-                is_series=False,
-            )
+from grafana.queries import Dashboard, panels
 
 
 def links(dashboard: Dashboard) -> Iterator[tuple[dict[str, Any], str]]:
     """Every link of a table column, with its panel."""
     for panel in panels(dashboard):
-        for override in panel["fieldConfig"]["overrides"]:
+        for override in overrides(panel):
             for item in override["properties"]:
                 if item["id"] == "links":
                     yield from ((panel, link["url"]) for link in item["value"])
 
 
-def relations(sql: str) -> set[str]:
-    """The names after ``from`` and ``join``."""
-    return set(re.findall(r"\b(?:from|join)\s+(?!lateral\b)([a-z_][\w.]*)", sql))
-
-
-def interpolated(
-    sql: str,
-    values: Mapping[str, Sequence[str]],
-    *,
-    start: datetime,
-    end: datetime,
-) -> str:
-    """The SQL with variables and macros as Grafana expands them for Postgres.
-
-    Raises ``ValueError`` if something is left that Grafana would expand.
-    """
-    first, last = (
-        f"'{moment.astimezone(UTC).strftime('%Y-%m-%dT%H:%M:%S.%f')[:-3]}Z'"
-        for moment in (start, end)
-    )
-
-    def quoted(match: re.Match[str]) -> str:
-        return ",".join(
-            "'" + value.replace("'", "''") + "'" for value in values[match[1]]
-        )
-
-    seconds = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-
-    def grouped(match: re.Match[str]) -> str:
-        width = int(match[3]) * seconds[match[4]]
-        column = f"floor(extract(epoch from {match[2]})/{width})*{width}"
-        return f'{column} AS "time"' if match[1] == "Alias" else column
-
-    expanded = re.sub(r"\$\{(\w+):sqlstring\}", quoted, sql)
-    for pattern, replacement in (
-        (r"\$__timeFilter\(([^()]+)\)", rf"\1 BETWEEN {first} AND {last}"),
-        (r"\$__timeFrom\(\)", first),
-        (r"\$__timeTo\(\)", last),
-        (
-            r"\$__unixEpochFilter\(([^()]+)\)",
-            rf"\1 >= {int(start.timestamp())} AND \1 <= {int(end.timestamp())}",
-        ),
-        (r"\$__interval_ms\b", "3600000"),
-        (r"\$__interval\b", "1h"),
-    ):
-        expanded = re.sub(pattern, replacement, expanded)
-    expanded = re.sub(
-        r"\$__timeGroup(Alias)?\(([^(),]+),\s*'(\d+)([smhd])'\)", grouped, expanded
-    )
-    if "$" in expanded:
-        raise ValueError(f"Grafana would expand more of this: {expanded}")
-    return expanded
+def overrides(panel: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a panel changes of single series or columns."""
+    found: list[dict[str, Any]] = panel.get("fieldConfig", {}).get("overrides", [])
+    return found

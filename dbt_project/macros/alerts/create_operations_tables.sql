@@ -58,6 +58,20 @@
     create index if not exists failed_tests_failed_at_idx
         on {{ schema }}.failed_tests (failed_at);
 
+    create table if not exists {{ schema }}.pipeline_runs (
+        invocation_id text primary key,
+        started_at timestamptz not null,
+        ended_at timestamptz not null,
+        succeeded_count integer not null,
+        failed_count integer not null,
+        skipped_count integer not null,
+        failed_test_count integer not null,
+        warned_test_count integer not null,
+        first_failure text
+    );
+    create index if not exists pipeline_runs_ended_at_idx
+        on {{ schema }}.pipeline_runs (ended_at);
+
     create table if not exists {{ schema }}.deliveries (
         event_id text not null,
         receiver text not null,

@@ -127,27 +127,59 @@ due_days as (
 
 ),
 
+-- From when on days can matter: so that no more of the history is judged.
+first_days as (
+
+    select
+        monitors.monitor,
+        due_days.window_start as due_start,
+        least(
+            due_days.window_start, max(health.window_start) - interval '168 hours'
+        ) as first_start
+
+    from monitors
+
+    inner join {{ ref('int_service_health') }} as health
+        on monitors.monitor = health.monitor
+
+    left join due_days
+        on monitors.monitor = due_days.monitor
+
+    where
+        health.grain = 'day'
+        and health.model_version = 'all'
+        and health.segment = 'all'
+        and health.window_start <= now()
+
+    group by monitors.monitor, due_days.window_start
+
+),
+
 -- Days over all versions; those of the future come from clocks gone wrong.
 days as (
 
     select
         statuses.*,
-        due_days.window_start as due_start,
+        case statuses.family
+            when 'model_performance' then first_days.due_start
+        end as due_start,
         max(statuses.window_start) over (
             partition by statuses.monitor
         ) as newest_start
 
-    from {{ ref('statuses') }} as statuses
+    from first_days
 
-    left join due_days
-        on
-            statuses.monitor = due_days.monitor
-            and statuses.family = 'model_performance'
-
-    where
-        statuses.grain = 'day'
-        and statuses.model_version = 'all'
-        and statuses.window_start <= now()
+    cross join lateral (
+        select of_monitor.*
+        from {{ ref('statuses') }} as of_monitor
+        where
+            of_monitor.monitor = first_days.monitor
+            and of_monitor.grain = 'day'
+            and of_monitor.model_version = 'all'
+            and of_monitor.window_start >= first_days.first_start
+            and of_monitor.window_start <= now()
+        {{ planned_apart() }}
+    ) as statuses
 
 ),
 
