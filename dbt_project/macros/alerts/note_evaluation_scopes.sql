@@ -37,14 +37,26 @@
         from {{ rules }}
         group by monitor
     ),
+    -- One look into an index each, however long history is.
     evaluated as (
         select
-            monitor,
-            min(rules_hash) as rules_hash,
-            max(rules_hash) as other_rules_hash,
-            min(window_start) filter (where is_provisional) as provisional_since
-        from {{ this }}
-        group by monitor
+            monitors.monitor,
+            (
+                select min(stored.rules_hash)
+                from {{ this }} as stored
+                where stored.monitor = monitors.monitor
+            ) as rules_hash,
+            (
+                select max(stored.rules_hash)
+                from {{ this }} as stored
+                where stored.monitor = monitors.monitor
+            ) as other_rules_hash,
+            (
+                select min(stored.window_start)
+                from {{ this }} as stored
+                where stored.monitor = monitors.monitor and stored.is_provisional
+            ) as provisional_since
+        from {{ monitors }} as monitors
     )
     select
         monitors.monitor,

@@ -17,6 +17,8 @@
                 'unique': true,
             },
             {'columns': ['monitor', 'window_end']},
+            {'columns': ['monitor', 'rules_hash']},
+            {'columns': ['monitor', 'is_provisional', 'window_start']},
         ]
     )
 }}
