@@ -68,6 +68,32 @@ def test_an_acknowledgement_and_a_mute_show_at_once(
     assert seen.is_muted
 
 
+def test_an_acknowledgement_follows_an_incident_that_gets_another_id(
+    connection: psycopg.Connection,
+) -> None:
+    incident, *others = read_incidents(connection)
+    acknowledge(connection, incident.incident_id, by="ada", note=None)
+
+    # As when a late row opens an episode of it before.
+    for table in ("int_incidents", "int_alert_episodes"):
+        connection.execute(
+            f"update intermediate.{table} set incident_id = 'ffffffffffff' "
+            "where incident_id = %s",
+            [incident.incident_id],
+        )
+
+    renamed = find_incident(connection, "ffffffffffff")
+    assert (renamed.state, renamed.acknowledged_by) == ("acknowledged", "ada")
+    assert {
+        each.incident_id: each.state
+        for each in read_incidents(connection)
+        if each != renamed
+    } == {each.incident_id: each.state for each in others}
+
+    acknowledge(connection, "ffffffffffff", by="bob", note=None, is_undone=True)
+    assert find_incident(connection, "ffffffffffff").state == "open"
+
+
 def test_what_dbt_found_is_told_once_also_after_a_full_refresh(
     copied_log: ConnectionSettings,
     dbt_for: Callable[[ConnectionSettings], Dbt],
