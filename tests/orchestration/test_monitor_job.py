@@ -284,10 +284,11 @@ def test_a_backfill_refreshes_its_days_in_both_engines_and_makes_nothing_fresh(
     # Rows of old, that are loaded only now.
     with warehouse.connect(module_database, autocommit=True) as connection:
         connection.execute(
-            "insert into raw.prediction_logs (prediction_id, model_name, model_version, "
-            "predicted_at, features, prediction, latency_ms, status_code, loaded_at) "
-            "select 'late-' || prediction_id, model_name, model_version, predicted_at, "
-            "features, prediction, latency_ms, status_code, now() "
+            "insert into raw.prediction_logs (prediction_id, model_name, "
+            "model_version, predicted_at, features, prediction, latency_ms, "
+            "status_code, loaded_at) "
+            "select 'late-' || prediction_id, model_name, model_version, "
+            "predicted_at, features, prediction, latency_ms, status_code, now() "
             "from raw.prediction_logs where model_name = 'flight_delay' "
             "order by predicted_at limit 200"
         )
@@ -307,7 +308,7 @@ def test_a_backfill_refreshes_its_days_in_both_engines_and_makes_nothing_fresh(
     evaluated = query(
         module_database,
         "select distinct monitor, (window_start at time zone 'UTC')::date::text "
-        f"from evidently.drift_results where evaluated_at > '{before[0][0]}' order by 2",
+        f"from evidently.drift_results where evaluated_at > '{before}' order by 2",
     )
     assert {monitor for monitor, _ in evaluated} == {"flight_delay"}
     assert day in {each for _, each in evaluated} and len(evaluated) <= 3
