@@ -196,8 +196,10 @@ def test_models_show_their_rows_columns_and_lineage(
         if event.asset_key is not None
     }
 
-    health = shown["marts/service_health"]
-    rows = query(module_database, "select count(*) from marts.service_health")
+    health = shown["intermediate/int_service_health"]
+    rows = query(
+        module_database, "select count(*) from intermediate.int_service_health"
+    )
     # By statistics, of a small table exact.
     assert health["dagster/row_count"].value == rows[0][0]
     schema = health["dagster/column_schema"].value
