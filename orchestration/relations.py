@@ -136,12 +136,16 @@ def headline_figures(
 ) -> dict[str, dict[str, float]]:
     """The figures of a mart by which it is known, by their name and the monitor's.
 
-    Figures that a monitor does not have are left out; so are all of other relations.
+    Figures that a monitor does not have are left out; so are all of other relations,
+    and while the first build has not yet come to the view that tells the newest day.
     """
     found: dict[str, dict[str, float]] = {}
     if mart not in _HEADLINES:
         return found
-    cursor = connection.execute(_NEWEST_DAYS + _HEADLINES[mart])
+    try:
+        cursor = connection.execute(_NEWEST_DAYS + _HEADLINES[mart])
+    except psycopg.errors.UndefinedTable:
+        return found
     names = [column.name for column in cursor.description or ()][1:]
     for monitor, *values in cursor:
         for name, value in zip(names, values, strict=True):
