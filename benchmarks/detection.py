@@ -26,8 +26,8 @@ from simulator.flights import data_directory, read_flights
 from simulator.replay import ReplayOptions, simulate
 from simulator.scenarios import named_scenario
 
-# Rules were set by looking at random-101 to -103 and -105, and at what earlier rules
-# missed in -201 to -203, so these are others.
+# Rules were set by looking at random-101 to -103 and -105, and at what an earlier set
+# of them missed in -201 to -203, so these are others.
 SEEDS = (204, 205, 206, 207, 208)
 RESULTS = Path(__file__).resolve().parent.parent / "build" / "detection.json"
 
