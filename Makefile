@@ -26,7 +26,7 @@ lint: .venv/.installed ## Check style and types of the Python and the SQL
 	$(BIN)/mypy
 	$(BIN)/python tests/with_postgres.py $(BIN)/sqlfluff lint dbt_project
 
-bench: .venv/.installed ## Measure the speed, also of other tools, in a quarter of an hour
+bench: .venv/.installed ## Measure the speed, also of other tools, in three quarters of an hour
 	-$(MAKE) --keep-going $(PEERS:%=build/bench-envs/%/.installed)
 	$(BIN)/python -m benchmarks $(OPTIONS)
 
