@@ -110,6 +110,7 @@ def test_monitor_runs_in_order_and_never_simulates(
         "dbt_models",
         "evidently__drift_results",
         "dbt_models_2",
+        "monitors_can_be_read",
     ]
     assert steps("demo") == ["simulated_traffic", *steps("monitor")]
     assert steps("drift") == ["evidently__drift_results"]
