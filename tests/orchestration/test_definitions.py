@@ -151,6 +151,7 @@ def test_monitor_runs_in_order_and_never_simulates(
         "dbt_models",
         "evidently__drift_results",
         "dbt_models_2",
+        "monitors_can_be_read",
     ]
     assert steps("backfill") == steps("monitor")
     assert steps("demo") == ["simulated_traffic", *steps("monitor")]
