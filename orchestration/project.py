@@ -230,7 +230,9 @@ def _node_outcome(event: Any) -> NodeOutcome:
 
 def _failure(command: str, outcome: Any) -> str:
     if outcome.exception is not None:
-        return f"dbt {command} failed: {' '.join(str(outcome.exception).split())}"
+        # Some, such as that of Ctrl-C, say nothing.
+        said = str(outcome.exception) or type(outcome.exception).__name__
+        return f"dbt {command} failed: {' '.join(said.split())}"
     failed = [
         f"{result.node.name} ({' '.join((result.message or '').split())})"
         for result in getattr(outcome.result, "results", ())

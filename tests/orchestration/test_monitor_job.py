@@ -279,7 +279,7 @@ def test_a_backfill_refreshes_its_days_in_both_engines_and_makes_nothing_fresh(
     newest = "select max(window_start at time zone 'UTC')::date::text from {}"
     (day,) = query(module_database, newest.format("evidently.drift_results"))[0]
     refresh = {"refresh_from": day, "only_monitors": ["flight_delay"]}
-    before = query(
+    ((before,),) = query(
         module_database, "select max(evaluated_at) from evidently.drift_results"
     )
     # Rows of old, that are loaded only now.
