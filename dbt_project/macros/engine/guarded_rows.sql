@@ -11,7 +11,7 @@
     -- Two runs can't replace the same function at once.
     select pg_advisory_xact_lock(hashtext('driftline'), hashtext('guards'));
 
-    create schema if not exists {{ schema }};
+    {{ ensure_schema(generate_schema_name('intermediate', none)) }}
 
     create table if not exists {{ read_failures_table() }} (
         invocation_id text not null,
