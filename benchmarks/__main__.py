@@ -91,8 +91,8 @@ def main(
     """Measure Driftline against a bare scan, bare COPY and other tools.
 
     It starts a Postgres of its own in a temporary directory (TMPDIR says where) and
-    removes it at the end. The whole takes three quarters of an hour on two cores, and six
-    gigabytes of disk.
+    removes it at the end. The whole takes three quarters of an hour on two cores, and
+    six gigabytes of disk.
     """
     if show is not None:
         _out.print(markdown(read_results(show)), soft_wrap=True, markup=False, end="")

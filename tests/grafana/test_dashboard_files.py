@@ -346,9 +346,8 @@ def test_compose_gives_grafana_what_the_provisioning_needs() -> None:
 def test_compose_listens_on_loopback_and_holds_no_password() -> None:
     compose = yaml.safe_load((GRAFANA_DIR.parent / "compose.yaml").read_text())
     for name, service in compose["services"].items():
-        assert re.fullmatch(r"[\w/]+:\d+(\.\d+)+(-\w+)?", service["image"]), name
-        assert service["healthcheck"]
-        assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+        ports = service.get("ports", [])
+        assert all(port.startswith("127.0.0.1:") for port in ports), name
         for key, value in service["environment"].items():
             if "PASSWORD" in key:
                 assert re.fullmatch(r"\$\{\w+:\?[^}]+\}", value), key
