@@ -154,7 +154,7 @@ def _newest_day() -> table.Panel:
             invalid_rate as "Invalid",
             unseen_rate as "Unseen",
             out_of_range_rate as "Out of range",
-            range_excess as "Range excess",
+            implausible_rate as "Implausible",
             duplicate_rate as "Repeated",
             distinct_count as "Distinct",
             minimum as "Minimum",
@@ -189,6 +189,7 @@ def _newest_day() -> table.Panel:
         ("Null", "null_rate"),
         ("Invalid", "invalid_rate"),
         ("Unseen", "unseen_rate"),
+        ("Implausible", "implausible_values"),
         ("Repeated", "duplicate_predictions"),
     ):
         panel.override_by_name(
@@ -201,12 +202,6 @@ def _newest_day() -> table.Panel:
         panel.override_by_name(
             name, panels.number_cell("percentunit", width=100, decimals=1)
         )
-    panel.override_by_name(
-        "Range excess",
-        panels.rated_cell(
-            "none", rules.steps("implausible_values"), width=110, decimals=1
-        ),
-    )
     panel.override_by_name("Distinct", panels.number_cell("short", width=80))
     for value in ("Minimum", "Median", "Maximum", "Baseline median"):
         panel.override_by_name(value, panels.number_cell("none", width=110, decimals=2))
