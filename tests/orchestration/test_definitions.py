@@ -531,7 +531,9 @@ def test_instances_have_a_queue_watch_their_runs_and_send_no_telemetry(
         "default_limit": 1,
     }
     if storage is not None:
-        variables = storage["postgres"]["postgres_db"].values()
+        server = storage["postgres"]["postgres_db"]
+        assert server.pop("scheme") == "postgresql+psycopg2"
+        variables = server.values()
         assert {each["env"].rpartition("_")[0] for each in variables} == {
             "DAGSTER_POSTGRES"
         }

@@ -51,6 +51,10 @@ ALL_OWNERS = sorted(
 )
 
 
+# The tables that runs write about themselves.
+_OF_RUNS = "source.driftline.operations."
+
+
 class LayerTranslator(DagsterDbtTranslator):
     """The layers are groups, and staging models belong to their monitor's owner.
 
@@ -74,13 +78,14 @@ class LayerTranslator(DagsterDbtTranslator):
         unique_id: str,
         project: DbtProject | None,
     ) -> dg.AssetSpec:
-        """A seed stands after what arrives, as all models do.
+        """A seed, or a view of what runs left, stands after what arrives, as all do.
 
         Nothing else orders it, so that Dagster would run dbt once for it alone, before
         the log is loaded.
         """
         spec = super().get_asset_spec(manifest, unique_id, project)
-        if not unique_id.startswith("seed."):
+        parents = manifest["parent_map"][unique_id]
+        if any(not parent.startswith(_OF_RUNS) for parent in parents):
             return spec
         arriving = [
             self.get_asset_key(source)

@@ -62,7 +62,7 @@ def _numbers(bins: ColumnBins, known: Sequence[Value]) -> dict[object, int]:
     reference = usable(known)
     if not len(reference):
         # Without numbers in the baseline, all share one bin.
-        return {**SPECIAL, 0: 9}
+        return {**SPECIAL, 0: 0}
     shown = sorted({0, 9, *tenths(reference, bins.edges).tolist()})
     return {**SPECIAL, **{place: int(tenth) for place, tenth in enumerate(shown)}}
 
