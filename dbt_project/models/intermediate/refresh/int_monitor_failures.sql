@@ -54,11 +54,15 @@ monitor_failures as (
     select known.*
     from known
     where
-        known.monitor in ('{{ monitors() | map(attribute='name') | join("', '") }}')
+        known.monitor in (
+            {%- for monitor in monitors() %}
+            '{{ monitor.name }}'{{ ',' if not loop.last }}
+            {%- endfor %}
+        )
         and known.monitor not in (select failed_now.monitor from failed_now)
-        {%- if examined %}
-        and known.monitor not in ('{{ examined | join("', '") }}')
-        {%- endif %}
+        {%- for name in examined %}
+        and known.monitor != '{{ name }}'
+        {%- endfor %}
 
 )
 
