@@ -134,8 +134,8 @@ statuses as (
 
 ),
 
--- The days on which a monitor's relations could not be read, where nothing else is known
--- of them.
+-- The days on which a monitor's relations could not be read, where nothing else is
+-- known of them.
 unread as (
 
     select
