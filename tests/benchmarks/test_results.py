@@ -28,7 +28,7 @@ def test_a_ratio_is_of_medians_and_knows_its_budget(results: Results) -> None:
     ratios = {ratio.title: ratio for ratio in results.ratios()}
     scan = ratios["all families from a wide table ÷ a bare scan of it"]
     evidently = ratios["Evidently's drift preset ÷ all families from a wide table"]
-    memory = ratios["memory of Driftline's Evidently process"]
+    memory = ratios["memory of evaluation"]
 
     assert (scan.value, scan.verdict) == (20.0, "met")
     assert (evidently.value, evidently.verdict) == (13.0, "met")
