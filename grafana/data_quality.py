@@ -4,7 +4,7 @@ from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.builders import stat, statushistory, table, timeseries
 
 from grafana import emission, panels, rules, style
-from grafana.emission import COLUMN, COLUMNS
+from grafana.emission import COLUMN, COLUMNS, newest_day
 from grafana.panels import DAILY, Property, figures
 
 _TO_COLUMN = emission.url(
@@ -36,25 +36,13 @@ def build() -> builders.Dashboard:
     return dashboard
 
 
-def _newest(condition: str) -> str:
-    """SQL for the rows of the newest day in the time range."""
-    return f"""(
-            select * from marts.data_quality
-            where {COLUMNS}
-                and {condition}
-                and $__timeFilter(window_start)
-            order by window_start desc
-            fetch first 1 row with ties
-        )"""
-
-
 def _headlines() -> list[stat.Panel]:
     def count(title: str, status: str, description: str) -> stat.Panel:
         return panels.stats(
             title,
             f"""
             select count(*) filter (where status = '{status}') as "Columns"
-            from {_newest("role != 'actual'")} as newest
+            from {newest_day("data_quality", "role != 'actual'")} as newest
             """,
             description=description,
             reference="data_quality",
@@ -162,7 +150,7 @@ def _newest_day() -> table.Panel:
             maximum as "Maximum",
             baseline_median as "Baseline median",
             reason as "Why"
-        from {_newest(_CHOSEN)} as newest
+        from {newest_day("data_quality", _CHOSEN)} as newest
         order by {style.status_code("status")} desc, column_name
         """,
         description="""The newest day in the time range, a row for each column. Colours

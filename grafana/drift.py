@@ -12,7 +12,7 @@ from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.models.common import ScaleDistribution
 
 from grafana import emission, panels, rules, style
-from grafana.emission import COLUMN, COLUMNS
+from grafana.emission import COLUMN, COLUMNS, newest_day
 from grafana.model import histogram
 from grafana.panels import DAILY, Property, figures
 
@@ -48,25 +48,13 @@ def build() -> builders.Dashboard:
     return dashboard
 
 
-def _newest(condition: str) -> str:
-    """SQL for the rows of the newest day in the time range."""
-    return f"""(
-            select * from marts.drift
-            where {COLUMNS}
-                and {condition}
-                and $__timeFilter(window_start)
-            order by window_start desc
-            fetch first 1 row with ties
-        )"""
-
-
 def _headlines() -> list[stat.Panel]:
     return [
         panels.stats(
             "Drifted columns",
             f"""
             select count(*) filter (where is_drifted) as "Columns"
-            from {_newest("is_headline and role != 'actual'")} as newest
+            from {newest_day("drift", "is_headline and role != 'actual'")} as newest
             """,
             description="""Columns whose headline score is above its threshold and its
                 noise floor on the newest day in the time range. Seasons move many; one
@@ -83,7 +71,7 @@ def _headlines() -> list[stat.Panel]:
             "Critical columns",
             f"""
             select count(*) filter (where status = 'critical') as "Columns"
-            from {_newest("is_headline and role != 'actual'")} as newest
+            from {newest_day("drift", "is_headline and role != 'actual'")} as newest
             """,
             description="""Those of them that are far above both, as the mart judges
                 it.""",
@@ -210,7 +198,7 @@ def _worst() -> bargauge.Panel:
         select
             column_name as "Column",
             score as "Score"
-        from {_newest("is_headline and score is not null")} as newest
+        from {newest_day("drift", "is_headline and score is not null")} as newest
         order by score desc, column_name
         limit 12
         """,
@@ -244,7 +232,7 @@ def _scores() -> table.Panel:
             p_value_adjusted as "Adjusted p-value",
             sample_count as "Rows",
             reason as "Why"
-        from {_newest(_CHOSEN)} as newest
+        from {newest_day("drift", _CHOSEN)} as newest
         order by {style.status_code("status")} desc, column_name, engine, method,
             compared_to
         """,

@@ -72,6 +72,18 @@ def new_dashboard(uid: str, title: str, description: str) -> builders.Dashboard:
     )
 
 
+def newest_day(mart: str, condition: str) -> str:
+    """SQL for the columns' rows of the newest day in the time range."""
+    return f"""(
+            select * from marts.{mart}
+            where {COLUMNS}
+                and {condition}
+                and $__timeFilter(window_start)
+            order by window_start desc
+            fetch first 1 row with ties
+        )"""
+
+
 def of_monitors(
     name: str,
     title: str,

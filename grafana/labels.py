@@ -5,7 +5,7 @@ from grafana_foundation_sdk.builders import dashboard as builders
 
 from grafana import emission, panels, style
 from grafana.emission import SEGMENT
-from grafana.model import performance
+from grafana.model import coverage, performance
 from grafana.panels import DAILY, Property, figures
 
 _DAYS = f"{SEGMENT} and grain = 'day'"
@@ -138,33 +138,18 @@ def _gap() -> timeseries.Panel:
 
 
 def _coverage() -> timeseries.Panel:
-    panel = panels.lines(
-        "Label coverage by day",
-        f"""
-        select
-            window_start as "time",
-            case when is_final then label_coverage end as "coverage",
-            case when not is_final then label_coverage end as "provisional coverage"
-        from marts.model_performance
-        where {_DAYS}
-            and $__timeFilter(window_start)
-        order by 1
-        """,
+    return coverage(
+        _DAYS,
         bounds=panels.bounds(_DAYS, "label_coverage"),
         description="""Share of each day's predictions whose outcome is known. Low where
             final: labels get lost. Low at the end: they are still coming. Thin dashes
             are the bounds that the alert rule learned.""",
         reference="model_performance",
-        unit="percentunit",
         no_value="No predictions in this time range",
         width=8,
         height=9,
         interval=DAILY,
-        minimum=0,
-        maximum=1,
     )
-    panel.override_by_name("coverage", panels.line_style(style.MEASURED))
-    return panel.override_by_name("provisional coverage", panels.provisional_style())
 
 
 def _delay() -> timeseries.Panel:

@@ -1,5 +1,8 @@
 """One model: how well it predicts, how it serves, and which columns to look at."""
 
+from collections.abc import Callable
+from typing import Unpack
+
 from grafana_foundation_sdk.builders import (
     barchart,
     stat,
@@ -15,7 +18,7 @@ from grafana_foundation_sdk.models.common import (
 
 from grafana import emission, panels, rules, style
 from grafana.emission import COLUMNS, MODEL, SEGMENT
-from grafana.panels import DAILY, HOURLY, Property, figures
+from grafana.panels import DAILY, HOURLY, Frame, Property, figures
 
 _KEPT = ("owner", "monitor", "version")
 _TO_INCIDENT = emission.url("incident", ("owner", "monitor"), incident="ID")
@@ -333,7 +336,10 @@ def _quality() -> timeseries.Panel:
     return panel.override_by_regexp("/^baseline/", panels.reference_style())
 
 
-def _coverage() -> timeseries.Panel:
+def coverage(
+    condition: str, *, bounds: str | None = None, **frame: Unpack[Frame]
+) -> timeseries.Panel:
+    """How many of each day's predictions have their outcome."""
     panel = panels.lines(
         "Label coverage by day",
         f"""
@@ -342,25 +348,58 @@ def _coverage() -> timeseries.Panel:
             case when is_final then label_coverage end as "coverage",
             case when not is_final then label_coverage end as "provisional coverage"
         from marts.model_performance
-        where {SEGMENT}
-            and grain = 'day'
+        where {condition}
             and $__timeFilter(window_start)
         order by 1
         """,
+        bounds=bounds,
+        unit="percentunit",
+        minimum=0,
+        maximum=1,
+        **frame,
+    )
+    panel.override_by_name("coverage", panels.line_style(style.MEASURED))
+    return panel.override_by_name("provisional coverage", panels.provisional_style())
+
+
+def _coverage() -> timeseries.Panel:
+    return coverage(
+        f"{SEGMENT} and grain = 'day'",
         description="""Share of each day's predictions whose outcome is known. Low where
             final: labels get lost, and performance rests on fewer rows. Low at the end:
             they are still coming.""",
         reference="model_performance",
-        unit="percentunit",
         no_value="No predictions in this time range",
         width=6,
         height=10,
         interval=DAILY,
-        minimum=0,
-        maximum=1,
     )
-    panel.override_by_name("coverage", panels.line_style(style.MEASURED))
-    return panel.override_by_name("provisional coverage", panels.provisional_style())
+
+
+def latency(
+    over_time: Callable[..., str],
+    *,
+    bounds: str | None = None,
+    **frame: Unpack[Frame],
+) -> timeseries.Panel:
+    """Three quantiles of latency; ``over_time`` makes SQL for columns of the mart."""
+    panel = panels.lines(
+        "Latency",
+        over_time(
+            'latency_p50_ms as "median"',
+            'latency_p95_ms as "95th percentile"',
+            'latency_p99_ms as "99th percentile"',
+        ),
+        bounds=bounds,
+        unit="ms",
+        logarithmic=ScaleDistribution.LOG,
+        **frame,
+    )
+    panel.override_by_name("median", panels.line_style(style.MEASURED))
+    panel.override_by_name("95th percentile", panels.line_style(style.SECONDARY))
+    return panel.override_by_name(
+        "99th percentile", panels.line_style(style.REFERENCE, width=1)
+    )
 
 
 def _traffic() -> list[timeseries.Panel]:
@@ -413,31 +452,19 @@ def _traffic() -> list[timeseries.Panel]:
     )
     burning.override_by_name("failed", panels.line_style(style.MEASURED))
     burning.override_by_name("slow", panels.line_style(style.SECONDARY))
-    latency = panels.lines(
-        "Latency",
-        over_time(
-            'latency_p50_ms as "median"',
-            'latency_p95_ms as "95th percentile"',
-            'latency_p99_ms as "99th percentile"',
-        ),
+    latencies = latency(
+        over_time,
         description="""How fast half, 95 % and 99 % of the requests of each window were
             answered, within 1 %. The median moves when everything is slower, the others
             when some requests are.""",
         reference="service_health",
-        unit="ms",
         no_value="No latencies in this time range",
         width=8,
         height=8,
         interval=HOURLY,
-        logarithmic=ScaleDistribution.LOG,
-    )
-    latency.override_by_name("median", panels.line_style(style.MEASURED))
-    latency.override_by_name("95th percentile", panels.line_style(style.SECONDARY))
-    latency.override_by_name(
-        "99th percentile", panels.line_style(style.REFERENCE, width=1)
     )
     requests.override_by_regexp("/.*/", panels.line_style(style.MEASURED)[:1])
-    return [requests, burning, latency]
+    return [requests, burning, latencies]
 
 
 def _predictions() -> list[barchart.Panel | timeseries.Panel]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from textwrap import dedent
-from typing import TypeVar
+from typing import TypedDict, TypeVar, Unpack
 
 from grafana_foundation_sdk.builders import (
     barchart,
@@ -46,6 +46,26 @@ _Panel = TypeVar(
     statetimeline.Panel,
     statushistory.Panel,
 )
+
+
+class _Frame(TypedDict):
+    """What every panel says and where it stands: ``width`` in 24ths of the page.
+
+    ``reference`` is a page of :mod:`grafana.pages`, ``interval`` the length of the
+    windows that it shows.
+    """
+
+    description: str
+    reference: str
+    no_value: str
+    width: int
+    interval: str
+
+
+class Frame(_Frame):
+    """The same with ``height``, in Grafana's rows, of panels that are not all alike."""
+
+    height: int
 
 
 class SqlQuery(Dataquery, Builder[Dataquery]):
@@ -124,19 +144,15 @@ def stats(
     title: str,
     sql: str,
     *,
-    description: str,
-    reference: str,
     unit: str,
     steps: style.Steps,
-    no_value: str,
-    width: int,
-    interval: str,
     decimals: int | None = None,
     is_series: bool = False,
     calculation: str = "lastNotNull",
     text: common_models.BigValueTextMode = common_models.BigValueTextMode.VALUE,
     sparkline: bool = False,
     height: int = 4,
+    **frame: Unpack[_Frame],
 ) -> stat.Panel:
     """Big numbers, one for each column or series of the query."""
     modes = common_models.BigValueGraphMode
@@ -158,16 +174,12 @@ def stats(
         panel.decimals(decimals)
     return _common(
         panel,
-        title=title,
-        description=description,
-        reference=reference,
+        title,
         queries=[SqlQuery(sql, is_series=is_series)],
         unit=unit,
         steps=steps,
-        no_value=no_value,
-        width=width,
         height=height,
-        interval=interval,
+        **frame,
     )
 
 
@@ -175,13 +187,7 @@ def lines(
     title: str,
     sql: str,
     *,
-    description: str,
-    reference: str,
     unit: str,
-    no_value: str,
-    width: int,
-    height: int,
-    interval: str,
     steps: style.Steps = style.NO_THRESHOLD,
     decimals: int | None = None,
     minimum: float | None = None,
@@ -191,6 +197,7 @@ def lines(
     legend: bool = True,
     logarithmic: common_models.ScaleDistribution | None = None,
     bounds: str | None = None,
+    **frame: Unpack[Frame],
 ) -> timeseries.Panel:
     """A chart over time, which leaves a gap where more than a day has no value.
 
@@ -255,29 +262,18 @@ def lines(
             panel.override_by_regexp(f"/{name} bound$/", limit_style(colour))
     return _common(
         panel,
-        title=title,
-        description=description,
-        reference=reference,
+        title,
         queries=queries,
         unit=unit,
         steps=steps,
-        no_value=no_value,
-        width=width,
-        height=height,
-        interval=interval,
+        **frame,
     )
 
 
 def status_timeline(
     title: str,
     sql: str,
-    *,
-    description: str,
-    reference: str,
-    no_value: str,
-    width: int,
-    height: int,
-    interval: str,
+    **frame: Unpack[Frame],
 ) -> statetimeline.Panel:
     """A band for each series of status codes; equal neighbours are one state."""
     panel = (
@@ -296,29 +292,18 @@ def status_timeline(
     )
     return _common(
         panel,
-        title=title,
-        description=description,
-        reference=reference,
+        title,
         queries=[SqlQuery(sql, is_series=True)],
         unit="short",
         steps=style.STATUS_CODES,
-        no_value=no_value,
-        width=width,
-        height=height,
-        interval=interval,
+        **frame,
     )
 
 
 def status_grid(
     title: str,
     sql: str,
-    *,
-    description: str,
-    reference: str,
-    no_value: str,
-    width: int,
-    height: int,
-    interval: str,
+    **frame: Unpack[Frame],
 ) -> statushistory.Panel:
     """A cell for each series and window of status codes."""
     panel = (
@@ -335,16 +320,11 @@ def status_grid(
     )
     return _common(
         panel,
-        title=title,
-        description=description,
-        reference=reference,
+        title,
         queries=[SqlQuery(sql, is_series=True)],
         unit="short",
         steps=style.STATUS_CODES,
-        no_value=no_value,
-        width=width,
-        height=height,
-        interval=interval,
+        **frame,
     )
 
 
@@ -352,13 +332,8 @@ def rows(
     title: str,
     sql: str,
     *,
-    description: str,
-    reference: str,
-    no_value: str,
-    width: int,
-    height: int,
-    interval: str,
     unit: str = "none",
+    **frame: Unpack[Frame],
 ) -> table.Panel:
     """A table, in the order of the query."""
     panel = (
@@ -370,16 +345,11 @@ def rows(
     )
     return _common(
         panel,
-        title=title,
-        description=description,
-        reference=reference,
+        title,
         queries=[SqlQuery(sql, is_series=False)],
         unit=unit,
         steps=style.NO_THRESHOLD,
-        no_value=no_value,
-        width=width,
-        height=height,
-        interval=interval,
+        **frame,
     )
 
 
@@ -387,15 +357,10 @@ def ranking(
     title: str,
     sql: str,
     *,
-    description: str,
-    reference: str,
     unit: str,
-    no_value: str,
-    width: int,
-    height: int,
-    interval: str,
     steps: style.Steps,
     decimals: int,
+    **frame: Unpack[Frame],
 ) -> bargauge.Panel:
     """A bar for each row of (name, number), in the order of the query."""
     panel = (
@@ -415,16 +380,11 @@ def ranking(
     )
     return _common(
         panel,
-        title=title,
-        description=description,
-        reference=reference,
+        title,
         queries=[SqlQuery(sql, is_series=False)],
         unit=unit,
         steps=steps,
-        no_value=no_value,
-        width=width,
-        height=height,
-        interval=interval,
+        **frame,
     )
 
 
@@ -432,14 +392,9 @@ def bars(
     title: str,
     sql: str,
     *,
-    description: str,
-    reference: str,
     unit: str,
-    no_value: str,
-    width: int,
-    height: int,
-    interval: str,
     decimals: int,
+    **frame: Unpack[Frame],
 ) -> barchart.Panel:
     """Groups of bars by category: the query's text column, beside numbers."""
     panel = (
@@ -470,16 +425,11 @@ def bars(
     )
     return _common(
         panel,
-        title=title,
-        description=description,
-        reference=reference,
+        title,
         queries=[SqlQuery(sql, is_series=False)],
         unit=unit,
         steps=style.NO_THRESHOLD,
-        no_value=no_value,
-        width=width,
-        height=height,
-        interval=interval,
+        **frame,
     )
 
 
@@ -487,13 +437,8 @@ def heat(
     title: str,
     sql: str,
     *,
-    description: str,
-    reference: str,
-    no_value: str,
-    width: int,
-    height: int,
-    interval: str,
     maximum: float,
+    **frame: Unpack[Frame],
 ) -> heatmap.Panel:
     """A cell for each series and window, the stronger the higher its number.
 
@@ -535,16 +480,11 @@ def heat(
     )
     return _common(
         panel,
-        title=title,
-        description=description,
-        reference=reference,
+        title,
         queries=[SqlQuery(sql, is_series=True)],
         unit="none",
         steps=style.NO_THRESHOLD,
-        no_value=no_value,
-        width=width,
-        height=height,
-        interval=interval,
+        **frame,
     )
 
 
@@ -683,29 +623,26 @@ def band(
 
 def _common(
     panel: _Panel,
-    *,
     title: str,
-    description: str,
-    reference: str,
+    *,
     queries: Sequence[SqlQuery],
     unit: str,
     steps: style.Steps,
-    no_value: str,
-    width: int,
-    height: int,
-    interval: str,
+    **frame: Unpack[Frame],
 ) -> _Panel:
     return (
         panel.title(title)
-        .description(f"{' '.join(description.split())} {page_link(reference)}.")
+        .description(
+            f"{' '.join(frame['description'].split())} {page_link(frame['reference'])}."
+        )
         .datasource(datasource())
         .targets(list(queries))
         .unit(unit)
         .thresholds(style.thresholds(steps))
-        .no_value(no_value)
-        .interval(interval)
-        .span(width)
-        .height(height)
+        .no_value(frame["no_value"])
+        .interval(frame["interval"])
+        .span(frame["width"])
+        .height(frame["height"])
     )
 
 

@@ -6,6 +6,7 @@ from grafana_foundation_sdk.models.common import ScaleDistribution
 
 from grafana import emission, panels, rules, style
 from grafana.emission import MODEL, SEGMENT, VERSION
+from grafana.model import latency
 from grafana.panels import HOURLY, Property
 
 # An alert of the SRE workbook, its rules of both slos, and what it means.
@@ -123,13 +124,8 @@ def _traffic() -> list[timeseries.Panel]:
     )
     errors.override_by_name("failed", panels.line_style(style.MEASURED))
     errors.override_by_name("slow", panels.line_style(style.SECONDARY))
-    latency = panels.lines(
-        "Latency",
-        _over_time(
-            'latency_p50_ms as "median"',
-            'latency_p95_ms as "95th percentile"',
-            'latency_p99_ms as "99th percentile"',
-        ),
+    latencies = latency(
+        _over_time,
         bounds=panels.bounds(
             f"{VERSION} and segment = 'all' and grain in (${{grain:sqlstring}})",
             "latency_rise",
@@ -139,17 +135,10 @@ def _traffic() -> list[timeseries.Panel]:
             tail slow is often a few inputs, or cold starts. Thin dashes are the bounds
             of the median that the alert rule learned for the hour of the day.""",
         reference="service_health",
-        unit="ms",
         no_value="No latencies in this time range",
         width=8,
         height=9,
         interval=HOURLY,
-        logarithmic=ScaleDistribution.LOG,
-    )
-    latency.override_by_name("median", panels.line_style(style.MEASURED))
-    latency.override_by_name("95th percentile", panels.line_style(style.SECONDARY))
-    latency.override_by_name(
-        "99th percentile", panels.line_style(style.REFERENCE, width=1)
     )
     apdex = panels.lines(
         "Apdex",
@@ -169,7 +158,7 @@ def _traffic() -> list[timeseries.Panel]:
         legend=False,
     )
     apdex.override_by_name("Apdex", panels.line_style(style.MEASURED))
-    return [requests, codes, errors, latency, apdex]
+    return [requests, codes, errors, latencies, apdex]
 
 
 def _budgets() -> table.Panel:
