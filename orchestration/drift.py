@@ -36,6 +36,7 @@ from orchestration.evaluation.results import (
     described,
 )
 from orchestration.monitors import BaselineSource, Monitor
+from orchestration.relations import exists
 from orchestration.reports import ReportEntry, ReportOptions, Reports
 from orchestration.sampling import read_sample
 from orchestration.warehouse import ConnectionSettings
@@ -552,12 +553,12 @@ def _outcome(
 
 
 def _prepare_tables(connection: psycopg.Connection) -> None:
-    if not _exists(connection, "evidently.drift_results"):
+    if not exists(connection, "evidently.drift_results"):
         raise WarehouseError(
             "The warehouse has no table evidently.drift_results: run `dbt build`, "
             "which makes it, first."
         )
-    if _exists(connection, "evidently.evaluated_days"):
+    if exists(connection, "evidently.evaluated_days"):
         return
     with connection.transaction():
         # Two at once would both find it missing.
@@ -592,7 +593,7 @@ def _fingerprints(
 
     Sums, so that a day is the same whether the ledger keeps its hours or itself.
     """
-    if not _exists(connection, "intermediate.int_window_ledger"):
+    if not exists(connection, "intermediate.int_window_ledger"):
         return {}
     rows = connection.execute(
         """
@@ -618,13 +619,6 @@ def _fingerprints(
         },
     ).fetchall()
     return {(monitor, day): fingerprint for monitor, day, fingerprint in rows}
-
-
-def _exists(connection: psycopg.Connection, relation: str) -> bool:
-    row = connection.execute(
-        "select to_regclass(%s) is not null", [relation]
-    ).fetchone()
-    return bool(row and row[0])
 
 
 def _lock(connection: psycopg.Connection, name: str) -> None:

@@ -5,6 +5,7 @@
 do $$
 declare
     relation regclass;
+    routine regprocedure;
 begin
     for relation in
         select oid
@@ -20,9 +21,26 @@ begin
             )
             -- Indexes and identity columns go with their tables.
             and relkind in ('r', 'p', 'v', 'm')
-            and relowner = current_user::regrole
+            and relowner = (select oid from pg_roles where rolname = current_user)
     loop
         execute format('alter table %s owner to driftline_transformer', relation);
+    end loop;
+
+    for routine in
+        select oid
+        from pg_proc
+        where
+            pronamespace in (
+                select oid
+                from pg_namespace
+                where
+                    nspname in (
+                        'staging', 'intermediate', 'evidently', 'operations', 'marts'
+                    )
+            )
+            and proowner = (select oid from pg_roles where rolname = current_user)
+    loop
+        execute format('alter routine %s owner to driftline_transformer', routine);
     end loop;
 end
 $$;

@@ -72,6 +72,11 @@ class Monitor:
     positive_class: str | None = None
     evidently: EvidentlySettings = DEFAULT_SETTINGS
 
+    @property
+    def relations(self) -> tuple[Relation, Relation]:
+        """What is read of it: predictions, and the rows of its baseline."""
+        return (self.predictions, self.baseline.relation)
+
 
 def parse_monitors(
     blocks: Sequence[Mapping[str, Any]], relations: Mapping[str, Relation]

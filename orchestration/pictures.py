@@ -12,6 +12,8 @@ from datetime import date
 
 import psycopg
 
+from orchestration.relations import exists
+
 _SHOWN_COLUMNS = 9
 _SHOWN_BINS = 14
 _ACROSS = 3
@@ -38,10 +40,7 @@ def read_distributions(
     mart.
     """
     found: defaultdict[date, dict[str, list[Bin]]] = defaultdict(dict)
-    exists = connection.execute(
-        "select to_regclass('marts.distributions') is not null"
-    ).fetchone()
-    if not exists or not exists[0]:
+    if not exists(connection, "marts.distributions"):
         return found
     rows = connection.execute(
         """

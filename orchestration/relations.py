@@ -22,6 +22,14 @@ class RelationFacts:
     size_bytes: int
 
 
+def exists(connection: psycopg.Connection, relation: str) -> bool:
+    """Whether there is a table or view of that name, with its schema."""
+    row = connection.execute(
+        "select to_regclass(%s) is not null", [relation]
+    ).fetchone()
+    return bool(row and row[0])
+
+
 def describe_relation(
     connection: psycopg.Connection, schema: str, name: str
 ) -> RelationFacts | None:

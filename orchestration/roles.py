@@ -59,7 +59,7 @@ def own_relations(connection: psycopg.Connection) -> int:
         "select count(*) from pg_class"
         " where relnamespace in (select oid from pg_namespace where nspname = any(%s))"
         " and relkind in ('r', 'p', 'v', 'm')"
-        " and relowner = current_user::regrole",
+        " and relowner = (select oid from pg_roles where rolname = current_user)",
         [list(BUILT_SCHEMAS)],
     ).fetchone()
     return int(row[0]) if row else 0

@@ -1,7 +1,7 @@
 -- The three roles that Driftline's parts connect as, each with what it needs and no more:
 --
---   driftline_loader       adds to the schema raw; it can't change, delete or, but for
---                          the keys that tell duplicates, read what is there
+--   driftline_loader       adds to the schema raw; it can't change or delete what is there, nor
+--                          read more of it than the keys that tell duplicates
 --   driftline_transformer  reads raw, and makes the schemas of dbt, Evidently and alerts
 --   driftline_reader       reads the marts, for Grafana and other BI tools
 --
@@ -67,7 +67,8 @@ grant select (prediction_id, predicted_at) on raw.prediction_logs to driftline_l
 grant select (prediction_id, actual, observed_at) on raw.ground_truth
     to driftline_loader;
 grant select (prediction_id) on raw.baseline_logs to driftline_loader;
-grant select on raw.simulations to driftline_loader;
+-- A simulation notes how far it has got.
+grant select, update (served_until) on raw.simulations to driftline_loader;
 
 grant usage on sequence raw.loads_load_id_seq to driftline_loader;
 grant execute on function

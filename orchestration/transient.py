@@ -32,14 +32,14 @@ _MESSAGE = re.compile(
     r"|SSL SYSCALL error"
     r"|terminating connection (?:due to|because of)"
     r"|the database system is (?:starting|shutting|not yet accepting|in recovery)"
-    r"|(?:sorry, )?too many clients"
+    r"|too many clients"
     r"|remaining connection slots"
     r"|deadlock detected"
     r"|could not serialize access"
     r"|could not obtain lock"
     r"|canceling statement due to (?:lock timeout|conflict with recovery)"
     r"|temporary failure in name resolution"
-    r"|(?:connection )?(?:timeout expired|timed out)"
+    r"|timeout expired|timed out"
     r"|network is unreachable|no route to host",
     re.IGNORECASE,
 )

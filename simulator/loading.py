@@ -8,12 +8,11 @@ transaction of its own, so that memory and locks stay bounded whatever the file'
 """
 
 import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import psycopg
 from psycopg import sql
@@ -74,8 +73,6 @@ _IDENTITY = {
 }
 
 Progress = Callable[[int], None]
-_Item = TypeVar("_Item")
-_END: Any = object()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,13 +196,11 @@ def load_records(
     *,
     target: Target,
     source: str,
-    analyze: bool = True,
 ) -> LoadCounts:
     """Load records whose types already promise what the parser checks.
 
-    They must be of the record type of ``target``. ``analyze=False`` spares the
-    planner's statistics, for a caller that loads many parts and calls :func:`analyze`
-    at the end.
+    They must be of the record type of ``target``. The planner's statistics are the
+    caller's affair, who may load many parts: see :func:`analyze_if_grown`.
     """
     counts = LoadCounts()
     for start in range(0, len(records), BATCH_LINES):
@@ -215,8 +210,6 @@ def load_records(
             target=target,
             source=source,
         )
-    if analyze:
-        analyze_if_grown(connection, target, counts)
     return counts
 
 
@@ -288,20 +281,6 @@ def record_served_until(connection: psycopg.Connection, served_until: datetime) 
             "update raw.simulations set served_until = greatest(served_until, %s)",
             [served_until],
         )
-
-
-def one_ahead(items: Iterable[_Item]) -> Iterator[_Item]:
-    """The same items, each made while the one before is in use.
-
-    Making them and loading them take turns at Python, but the loader mostly waits for
-    Postgres.
-    """
-    iterator = iter(items)
-    with ThreadPoolExecutor(max_workers=1) as worker:
-        coming = worker.submit(next, iterator, _END)
-        while (item := coming.result()) is not _END:
-            coming = worker.submit(next, iterator, _END)
-            yield item
 
 
 def analyze(connection: psycopg.Connection, target: Target) -> None:

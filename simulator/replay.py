@@ -10,10 +10,11 @@ last day of 2013: a replay of nearly all its weeks ends up to six days early.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from typing import cast
+from typing import TypeVar, cast
 
 import numpy as np
 import pandas as pd
@@ -308,7 +309,7 @@ def simulate(
     loading_seconds = 0.0
     done = 0
     expected = expected_rows(plan, history)
-    for part in loading.one_ahead(replay(plan, history)):
+    for part in _one_ahead(replay(plan, history)):
         started = time.perf_counter()
         loaded = load_part(connection, part, source=plan.source)
         loading_seconds += time.perf_counter() - started
@@ -379,8 +380,24 @@ def load_part(connection: psycopg.Connection, part: Part, *, source: str) -> Loa
         cast(Sequence[Record], part.rows),
         target=Target(part.target),
         source=source,
-        analyze=False,
     )
+
+
+_Item = TypeVar("_Item")
+
+
+def _one_ahead(items: Iterable[_Item]) -> Iterator[_Item]:
+    """The same items, each made while the one before is in use.
+
+    Making them and loading them take turns at Python, but the loader mostly waits for
+    Postgres.
+    """
+    iterator = iter(items)
+    with ThreadPoolExecutor(max_workers=1) as worker:
+        coming = worker.submit(next, iterator, None)
+        while (item := coming.result()) is not None:
+            coming = worker.submit(next, iterator, None)
+            yield item
 
 
 def _trained(

@@ -45,7 +45,7 @@ def init(
         typer.Option(
             "--hand-over",
             help="Give driftline_transformer the tables and views that you have built, "
-            "so that it can replace them.",
+            "so that it can replace them; with --print-sql, those of who runs the SQL.",
         ),
     ] = False,
     print_sql: Annotated[
@@ -98,10 +98,10 @@ def init(
                 "an administrator of the database what `driftline init --print-sql` "
                 "prints."
             ) from error
-        built = own_relations(connection) if roles else 0
-    if not roles:
-        print("The schema raw is there.")
-        return
+        if not roles:
+            print("The schema raw is there.")
+            return
+        built = own_relations(connection)
     print(f"The schema raw is there, and the roles {LOADER}, {TRANSFORMER}, {READER}.")
     for role in ROLES:
         if role not in passwords:

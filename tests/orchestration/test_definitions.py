@@ -512,6 +512,15 @@ def test_dagster_finds_and_accepts_the_definitions() -> None:
     assert "All code locations passed validation" in finished.stdout + finished.stderr
 
 
+def test_a_deployments_instance_differs_by_its_storage_alone() -> None:
+    here, there = (
+        yaml.safe_load((project.PROJECT_DIR.parent / path).read_text())
+        for path in ("orchestration/dagster.yaml", "deploy/dagster.yaml")
+    )
+
+    assert there == {**here, "storage": there["storage"]}
+
+
 @pytest.mark.parametrize("path", ["orchestration/dagster.yaml", "deploy/dagster.yaml"])
 def test_instances_have_a_queue_watch_their_runs_and_send_no_telemetry(
     path: str, tmp_path: Path

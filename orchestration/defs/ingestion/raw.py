@@ -50,11 +50,7 @@ _ACTIVITY = """
 
 def _read_by_monitors() -> list[str]:
     """The sources that the monitored relations are made of, as SQL names them."""
-    read = {
-        relation.name
-        for monitor in MONITORS
-        for relation in (monitor.predictions, monitor.baseline.relation)
-    }
+    read = {relation.name for monitor in MONITORS for relation in monitor.relations}
     waiting = [
         unique_id
         for unique_id, node in MANIFEST["nodes"].items()

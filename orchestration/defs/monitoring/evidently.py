@@ -69,8 +69,7 @@ class DriftConfig(dg.Config):
 _READ_MODELS = sorted(
     {
         "int_window_ledger",
-        *(monitor.predictions.name for monitor in MONITORS),
-        *(monitor.baseline.relation.name for monitor in MONITORS),
+        *(relation.name for monitor in MONITORS for relation in monitor.relations),
     }
 )
 
@@ -132,7 +131,7 @@ def evidently_asset(monitors: Sequence[Monitor]) -> dg.AssetsDefinition:
                 progress=lambda outcome: context.log.info(_line(outcome)),
             )
             pictures = _pictures(settings, outcomes)
-            evaluated = evaluated_days(settings)
+            evaluated = set() if context.has_partition_key else evaluated_days(settings)
             checks = _evaluated_checks(settings, monitors)
         _describe_days(context, outcomes, pictures)
         if not context.has_partition_key:

@@ -12,6 +12,7 @@ import dagster as dg
 from dagster_dbt import get_asset_key_for_model
 
 from orchestration import warehouse
+from orchestration.defs.retries import retried
 from orchestration.defs.transformation.dbt import MONITORS, dbt_models
 
 _MART = get_asset_key_for_model([dbt_models], "monitors")
@@ -36,7 +37,11 @@ def monitors_can_be_read(
     context: dg.AssetCheckExecutionContext,
 ) -> Iterator[dg.AssetCheckResult]:
     """What of each monitor the last run could not read, and how to mend it."""
-    with warehouse.connect(warehouse.settings(os.environ)) as connection:
+    settings = warehouse.settings(os.environ)
+    with (
+        retried(context),
+        warehouse.connect(settings, autocommit=True) as connection,
+    ):
         rows = connection.execute(
             "select monitor, unreadable_since, reason from marts.monitors"
         ).fetchall()

@@ -1,7 +1,9 @@
 """The dbt project as assets: one for each model, and its tests as asset checks."""
 
 import os
+import re
 import shutil
+import signal
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -24,7 +26,7 @@ from orchestration.defs.refresh import Refresh
 from orchestration.defs.retries import retried, retry
 from orchestration.defs.tags import tag_run
 from orchestration.lineage import Tables, kept_lineage
-from orchestration.relations import describe_relation, headline_figures
+from orchestration.relations import describe_relation, exists, headline_figures
 from orchestration.transient import are_transient
 
 MANIFEST = project.read_manifest()
@@ -53,6 +55,8 @@ ALL_OWNERS = sorted(
 
 # The tables that runs write about themselves.
 _OF_RUNS = "source.driftline.operations."
+# The windows that a run refreshes.
+_TIME = re.compile(r"timestamptz '[^']*'")
 
 
 class LayerTranslator(DagsterDbtTranslator):
@@ -112,7 +116,7 @@ class LayerTranslator(DagsterDbtTranslator):
             dagster_owner(monitor.owner)
             for monitor in MONITORS
             if monitor.owner
-            and name in (monitor.predictions.name, monitor.baseline.relation.name)
+            and name in {relation.name for relation in monitor.relations}
         }
         return sorted(owners) or super().get_owners(dbt_resource_props) or ALL_OWNERS
 
@@ -151,6 +155,10 @@ def dbt_models(
                 raise retry(context) from error
             raise
         finally:
+            if invocation.process.poll() is None:
+                # It is this side that failed; a second try must not meet the first.
+                invocation.process.send_signal(signal.SIGINT)
+                invocation.process.wait(invocation.termination_timeout_seconds)
             _keep_compiled(invocation)
         tag_run(context, _refreshed_monitors(connection, invocation_id), "refreshed")
     # Each run's artefacts are megabytes, and only those of a failed one are ever read.
@@ -211,8 +219,8 @@ def _lineage(
 
     found = kept_lineage(
         warehouse.home(os.environ) / "lineage",
-        # What differs between runs of the same SQL.
-        sql.replace(invocation_id, ""),
+        # Without what differs between runs of the same SQL.
+        _TIME.sub("timestamptz '2000-01-01'", sql.replace(invocation_id, "")),
         read_tables,
     )
     return dg.TableColumnLineage(
@@ -261,10 +269,7 @@ def _refreshed_monitors(
     connection: psycopg.Connection, invocation_id: object
 ) -> list[str]:
     """The monitors that had stale windows in an invocation of dbt."""
-    exists = connection.execute(
-        "select to_regclass('intermediate.int_stale_windows') is not null"
-    ).fetchone()
-    if not exists or not exists[0]:
+    if not exists(connection, "intermediate.int_stale_windows"):
         return []
     rows = connection.execute(
         "select distinct monitor from intermediate.int_stale_windows "
