@@ -131,7 +131,7 @@ def _rules() -> list[dict[str, Any]]:
             "above": 2,
             "panel": ("pipeline", "Last run"),
             "runbook": "A pipeline run failed",
-            "summary": "A model of the newest dbt run failed",
+            "summary": "A model of the newest dbt run failed or was skipped",
             "severity": "critical",
             # Nothing has run: the next rule's.
             "no_data": "OK",

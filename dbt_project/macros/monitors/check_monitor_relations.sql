@@ -49,10 +49,7 @@
     } %}
 
     {% for relation in relations %}
-        {% set types = {} %}
-        {% for column in adapter.get_columns_in_relation(relation) %}
-            {% do types.update({column.name: column.dtype}) %}
-        {% endfor %}
+        {% set types = column_types(relation) %}
         {% if types %}
             {% for column, allowed in optional.items() if column in types %}
                 {% if types[column] not in allowed %}

@@ -17,7 +17,7 @@
     {% for result in results %}
         {% set is_test = result.node.resource_type in ['test', 'unit_test'] %}
         {% if result.status == 'skipped' %}
-            {% set counts.skipped = counts.skipped + 1 %}
+            {% set counts.skipped = counts.skipped + (0 if is_test else 1) %}
         {% elif result.status == 'warn' %}
             {% set counts.warned = counts.warned + 1 %}
         {% elif result.status in ['error', 'fail'] %}

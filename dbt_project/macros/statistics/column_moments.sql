@@ -194,8 +194,8 @@
 {#-
     The least and the greatest number that is plausible beside the baseline's smallest
     and largest: three times the baseline's range away from it, and on the same side of
-    zero as all of the baseline. Null where nothing is implausible, as beside a baseline
-    that does not vary; a comparison with null counts nothing.
+    zero as all of the baseline; beside one that does not vary, only the side of zero
+    counts. Null where nothing is implausible: a comparison with null counts nothing.
 -#}
 {% macro plausible_from(minimum, maximum) -%}
 greatest(

@@ -332,27 +332,27 @@ described as (
             'service_health', 'data_quality', 'model_performance', 'drift',
         ] %}
         case
-            when failures.monitor is null
+            when explained.failed_since is null
                 then coalesce(current_statuses.{{ family }}_status, 'not_computable')
             else 'not_computable'
         end as {{ family }}_status,
         {%- endfor %}
         -- A family that could not be computed is no pass.
         case
-            when failures.monitor is not null then 'not_computable'
+            when explained.failed_since is not null then 'not_computable'
             when current_statuses.severity = 3 then 'critical'
             when current_statuses.severity = 2 then 'warning'
             when current_statuses.computed_count = 4 then 'ok'
             else 'not_computable'
         end as status,
-        coalesce(failures.reason, current_statuses.reason) as reason,
+        coalesce(explained.failure_reason, current_statuses.reason) as reason,
         monitors.availability_target,
         monitors.latency_target_ms,
         monitors.latency_target_share,
         extract(epoch from monitors.labels_expected_within)::double precision
             as labels_expected_within_seconds,
         monitors.minimum_sample,
-        failures.failed_since as unreadable_since
+        explained.failed_since as unreadable_since
 
     from monitors
 
@@ -364,9 +364,6 @@ described as (
 
     left join explained
         on monitors.monitor = explained.monitor
-
-    left join failures
-        on monitors.monitor = failures.monitor
 
 )
 

@@ -21,12 +21,13 @@ judged as (
         failed_test_count,
         warned_test_count,
         case
-            when failed_count > 0 then 'critical'
+            -- A data test that fails holds up what comes after it.
+            when failed_count > 0 or skipped_count > 0 then 'critical'
             when failed_test_count > 0 or warned_test_count > 0 then 'warning'
             else 'ok'
         end as status,
         case
-            when failed_count > 0
+            when failed_count > 0 or skipped_count > 0
                 then first_failure || ' failed, ' || skipped_count || ' were skipped'
             when failed_test_count > 0
                 then 'the data test ' || first_failure || ' failed'

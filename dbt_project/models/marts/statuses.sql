@@ -107,7 +107,8 @@ worst as (
 
 ),
 
-statuses as (
+-- Read twice below, and yet only where it is asked for.
+statuses as not materialized (
 
     select
         monitor,
@@ -172,6 +173,7 @@ unread as (
                 and statuses.family = families.family
                 and statuses.grain = 'day'
                 and statuses.window_start = days.window_start
+            {{ planned_apart() }}
         )
 
 ),

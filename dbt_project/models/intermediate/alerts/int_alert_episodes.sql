@@ -86,7 +86,8 @@ judged as (
             when 2 then evaluations.critical_bound
             when 1 then evaluations.warning_bound
         end as bound,
-        {{ window_length_of('evaluations.grain') | indent(8) }} as window_length
+        {{ window_length_of('evaluations.grain') | indent(8) }} as window_length,
+        {{ patience_of('evaluations.grain') | indent(8) }} as patience
 
     from evaluations
 
@@ -103,17 +104,6 @@ judged as (
 
 ),
 
--- How long a silence leaves things as they are.
-patient as (
-
-    select
-        *,
-        {{ patience_of('grain') | indent(8) }} as patience
-
-    from judged
-
-),
-
 followed as (
 
     select
@@ -122,7 +112,7 @@ followed as (
             window_start - lag(window_end) over in_order > patience, true
         ) as is_after_silence
 
-    from patient
+    from judged
 
     window in_order as (
         partition by series_id

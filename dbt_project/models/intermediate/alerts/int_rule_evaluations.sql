@@ -27,11 +27,7 @@
     'monitor', 'model_version', 'segment', 'segment_value', 'column_name', 'grain',
 ] %}
 {%- set window_keys = series_keys + ['window_start'] %}
-{%- set checked_keys = window_keys | reject('equalto', 'column_name') | list %}
-{#- What a find is about, and what is learned about with it. -#}
-{%- set place_keys = [
-    'subject', 'monitor', 'model_version', 'segment', 'segment_value', 'place',
-] %}
+{%- set checked_keys = series_keys | reject('equalto', 'column_name') | list %}
 {%- set health_parts = alert_figure_parts('service_health') %}
 {%- set quality_parts = alert_figure_parts('data_quality') %}
 {%- set performance_parts = alert_figure_parts('model_performance') %}
@@ -78,7 +74,7 @@ rules as (
             end,
             case
                 when alert_rules.metric = 'unknown_rate'
-                    then {{ patience_of('alert_rules.grain') | indent(20) }}
+                    then 2 * ({{ patience_of('alert_rules.grain') | indent(20) }})
             end
         ) as read_since
 
@@ -273,23 +269,6 @@ unknown_features as (
 
 ),
 
-checked_windows as (
-
-    select
-        {{ checked_keys | join(',\n        ') }},
-        window_end,
-        max(checked_count) as checked_count
-
-    from {{ ref('data_quality') }}
-
-    where role = 'feature' and checked_count > 0
-
-    group by
-        {{ checked_keys | join(',\n        ') }},
-        window_end
-
-),
-
 absences as (
 
     select
@@ -302,15 +281,23 @@ absences as (
 
     from unknown_features
 
-    inner join checked_windows
-        on
-            {{ same_keys('unknown_features', 'checked_windows', checked_keys[:-1])
-                | indent(12) }}
-            and checked_windows.window_start >= unknown_features.window_end
-            and checked_windows.window_start
+    cross join lateral (
+        select
+            checked.window_start,
+            checked.window_end,
+            max(checked.checked_count) as checked_count
+        from {{ ref('data_quality') }} as checked
+        where
+            {{ same_keys('unknown_features', 'checked', checked_keys) | indent(12) }}
+            and checked.role = 'feature'
+            and checked.checked_count > 0
+            and checked.window_start >= unknown_features.window_end
+            and checked.window_start
             < coalesce(unknown_features.next_start, 'infinity')
-            and checked_windows.window_start - unknown_features.window_end
-            <= unknown_features.patience
+            and checked.window_start
+            <= unknown_features.window_end + unknown_features.patience
+        group by checked.window_start, checked.window_end
+    ) as checked_windows
 
 ),
 
@@ -634,6 +621,19 @@ judged_windows as (
 
 ),
 
+-- The series that ever fired: nothing lasts in the others.
+fired_series as (
+
+    select distinct
+        rule_id,
+        {{ series_keys | join(',\n        ') }}
+
+    from judged_windows
+
+    where severity > 0
+
+),
+
 followed_windows as (
 
     select
@@ -643,14 +643,17 @@ followed_windows as (
         {{ find_place('rules.family', 'judged_windows.column_name') | indent(8) }}
             as place,
         {{ patience_of('judged_windows.grain') | indent(8) }} as patience,
-        count(*) filter (where judged_windows.severity > 0) over (
-            partition by
-                judged_windows.rule_id,
-                judged_windows.{{ series_keys | join(',\n                judged_windows.') }}
-            order by judged_windows.window_start
-        ) as find_number
+        -- Windows that could not be judged leave things as they are, for a while.
+        lead(judged_windows.window_start) over in_order as next_start,
+        count(*) filter (where judged_windows.severity > 0) over in_order as find_number
 
     from judged_windows
+
+    inner join fired_series
+        on
+            judged_windows.rule_id = fired_series.rule_id
+            and {{ same_keys('judged_windows', 'fired_series', series_keys)
+                | indent(12) }}
 
     inner join rules
         on
@@ -658,6 +661,13 @@ followed_windows as (
             and judged_windows.rule_id = rules.rule_id
 
     where rules.method != 'learned'
+
+    window in_order as (
+        partition by
+            judged_windows.rule_id,
+            judged_windows.{{ series_keys | join(',\n            judged_windows.') }}
+        order by judged_windows.window_start
+    )
 
 ),
 
@@ -675,31 +685,22 @@ lasting_windows as (
 
 ),
 
--- Windows that could not be judged leave things as they are, for a while.
-neighbouring_windows as (
-
-    select
-        *,
-        lead(window_start) over (
-            partition by rule_id, {{ series_keys | join(', ') }}
-            order by window_start
-        ) as next_start
-
-    from lasting_windows
-
-),
-
 -- When rules that do not learn had found something, by what it was about. Learned ones
 -- don't count, or each would have to wait for the other.
 flagged as (
 
     select
-        {{ place_keys | join(',\n        ') }},
+        subject,
+        monitor,
+        model_version,
+        segment,
+        segment_value,
+        place,
         window_start as flagged_from,
         least(next_start, window_end + patience) as flagged_until,
         window_end - window_start as window_length
 
-    from neighbouring_windows
+    from lasting_windows
 
     where is_within
 
