@@ -8,6 +8,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -215,6 +216,12 @@ class Dbt:
         ]
 
 
+# Its clock and, where a monitor's block is wrong, the model that was first to read it.
+_ABOUT_DBT = re.compile(
+    r"\d\d:\d\d:\d\d +|Encountered an error: |"
+    r"Compilation Error in model \S+ \(\S+\) (?=Monitor ')"
+)
+
 # Unit tests prove the SQL, not the data: they are run by `make test`.
 BUILT = ("--exclude-resource-type", "unit_test")
 
@@ -232,13 +239,20 @@ def _failure(command: str, outcome: Any) -> str:
     if outcome.exception is not None:
         # Some, such as that of Ctrl-C, say nothing.
         said = str(outcome.exception) or type(outcome.exception).__name__
-        return f"dbt {command} failed: {' '.join(said.split())}"
+        return f"dbt {command} failed: {_plainly(said)}"
     failed = [
-        f"{result.node.name} ({' '.join((result.message or '').split())})"
+        f"{result.node.name} ({_plainly(result.message or '')})"
         for result in getattr(outcome.result, "results", ())
         if result.status in ("error", "fail", "runtime error")
     ]
     return f"dbt {command} failed: {'; '.join(failed) or 'see logs/dbt.log'}"
+
+
+def _plainly(said: str) -> str:
+    """What dbt said, on one line, without the macros that it came through."""
+    lines = (line.strip() for line in said.splitlines())
+    told = " ".join(line for line in lines if line and not line.startswith("> "))
+    return _ABOUT_DBT.sub("", told)
 
 
 def _replace_environment(variables: Mapping[str, str]) -> None:
@@ -284,7 +298,7 @@ def _parse(manifest: Path) -> None:
             check=False,
         )
         if finished.returncode:
-            output = " ".join((finished.stdout + finished.stderr).split())
+            output = _plainly(finished.stdout + finished.stderr)
             raise DbtError(f"dbt can't parse {PROJECT_DIR}: {output}")
         made = Path(directory) / "manifest.json"
         os.utime(made, (started, started))

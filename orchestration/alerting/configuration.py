@@ -285,7 +285,8 @@ class _Block:
     def choice(self, key: str, among: Sequence[str], default: str | None) -> str:
         value = self.take(key, default)
         if value not in among:
-            raise self.error(key, f"{value!r} is unknown; use {' or '.join(among)}")
+            problem = "it is missing" if value is None else f"{value!r} is unknown"
+            raise self.error(key, f"{problem}; use {' or '.join(among)}")
         return str(value)
 
     def choices(

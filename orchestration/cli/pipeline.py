@@ -64,6 +64,8 @@ def monitor(
 ) -> None:
     """Bring the marts up to date: dbt, Evidently on the days that changed, dbt."""
     settings = warehouse.settings(os.environ)
+    # dbt would say so after half a minute, and not how to mend it.
+    warehouse.connect(settings).close()
     steps: list[_Step] = []
     _monitor(settings, variables={"reconcile": reconcile}, steps=steps)
     with warehouse.connect(settings) as connection:

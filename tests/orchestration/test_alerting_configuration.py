@@ -116,6 +116,7 @@ def test_any_change_of_the_file_changes_its_fingerprint() -> None:
         ("receivers: []", "key receivers: list at least one"),
         ("receivers: {a: 1}", "key receivers: expected a list"),
         ("receivers: [{name: A b, type: stdout}]", "'A b': use lowercase"),
+        ("receivers: [{name: a}]", "[a].type: it is missing; use"),
         ("receivers: [{name: a, type: pigeon}]", "[a].type: 'pigeon' is unknown; use"),
         ("receivers: [{type: stdout}]", "key receivers[1].name: it is missing; give"),
         (

@@ -46,6 +46,22 @@ def test_the_manifest_is_parsed_when_it_is_missing_or_old_and_only_then(
         project.manifest_path()
 
 
+def test_of_a_wrong_block_only_what_is_wrong_is_told(tiny_project: Path) -> None:
+    wrong = "Monitor 'a', key 'task': 'x' is unknown; use binary."
+    (tiny_project / "macros").mkdir()
+    (tiny_project / "macros" / "wrong.sql").write_text(
+        "{% macro wrong() %}{% do exceptions.raise_compiler_error("
+        f'"{wrong}"'
+        ") %}{% endmacro %}"
+    )
+    (tiny_project / "models" / "one.sql").write_text("{{ wrong() }}")
+
+    with pytest.raises(DbtError) as raised:
+        project.manifest_path()
+
+    assert str(raised.value) == f"dbt can't parse {tiny_project}: {wrong}"
+
+
 def test_the_monitors_of_the_project_are_read() -> None:
     monitors = {monitor.name: monitor for monitor in project.read_monitors()}
 
