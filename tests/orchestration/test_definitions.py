@@ -295,6 +295,39 @@ def test_one_range_of_days_is_for_both_engines() -> None:
     assert date(1999, 1, 1) in (Refresh(full_refresh=True).days or [])
 
 
+def test_a_monitor_that_cant_be_read_fails_its_check_and_no_other(
+    two_days: SmallWarehouse, instance: dg.DagsterInstance
+) -> None:
+    from orchestration.defs.monitoring.isolation import monitors_can_be_read
+
+    two_days.execute("create schema if not exists marts")
+    two_days.execute(
+        "create table marts.monitors as"
+        " select monitor, null::timestamptz as unreadable_since, null as reason"
+        " from unnest(array['flight_delay', 'flight_delay_band']) as monitor"
+    )
+    two_days.execute(
+        "update marts.monitors set unreadable_since = now(), reason = 'it is gone'"
+        " where monitor = 'flight_delay'"
+    )
+
+    job = dg.Definitions(
+        asset_checks=[monitors_can_be_read]
+    ).resolve_implicit_global_asset_job_def()
+    result = job.execute_in_process(instance=instance)
+
+    checks = {each.check_name: each for each in result.get_asset_check_evaluations()}
+    assert {name: check.passed for name, check in checks.items()} == {
+        "relations_flight_delay": False,
+        "relations_flight_delay_band": True,
+        # The mart does not have it.
+        "relations_flight_delayed": False,
+    }
+    gone = checks["relations_flight_delay"]
+    assert gone.description == "it is gone"
+    assert gone.severity is dg.AssetCheckSeverity.ERROR
+
+
 @pytest.fixture
 def drift_results() -> dg.AssetsDefinition:
     """The asset, for a monitor that works and one that doesn't."""
