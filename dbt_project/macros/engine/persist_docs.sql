@@ -1,0 +1,38 @@
+{#-
+    dbt writes the description of every column of every model again in each run:
+    thousands of statements, and as many dead rows in Postgres's catalog. Here those that
+    are there already stay.
+-#}
+{% macro postgres__persist_docs(relation, model, for_relation, for_columns) -%}
+    {%- set wanted = {} -%}
+    {%- if for_relation and config.persist_relation_docs() and model.description -%}
+        {%- do wanted.update({'': model.description}) -%}
+    {%- endif -%}
+    {%- if for_columns and config.persist_column_docs() -%}
+        {%- for column in model.columns.values() if column.description -%}
+            {%- do wanted.update({column.name: column.description}) -%}
+        {%- endfor -%}
+    {%- endif -%}
+    {%- set kept -%}
+        select
+            coalesce(pg_attribute.attname, '') as name,
+            pg_description.description
+        from pg_description
+        left join pg_attribute
+            on
+                pg_description.objoid = pg_attribute.attrelid
+                and pg_description.objsubid = pg_attribute.attnum
+        where
+            pg_description.classoid = 'pg_class'::regclass
+            and pg_description.objoid = '{{ relation }}'::regclass
+    {%- endset -%}
+    {%- set there = {} -%}
+    {%- for name, description in run_query(kept).rows if wanted -%}
+        {%- do there.update({name: description}) -%}
+    {%- endfor -%}
+    {%- for name, description in wanted.items() if there.get(name) != description -%}
+        {%- if loop.first -%}
+            {%- do dbt.default__persist_docs(relation, model, for_relation, for_columns) -%}
+        {%- endif -%}
+    {%- endfor -%}
+{%- endmacro %}
