@@ -307,6 +307,31 @@ def test_a_run_without_arrivals_refreshes_nothing_and_says_so(
     assert_same_marts(read_marts(copied_log), before)
 
 
+def test_only_comments_that_differ_are_written_again(
+    copied_log: ConnectionSettings, dbt: Dbt
+) -> None:
+    # xmin is the transaction that wrote a comment.
+    written = """
+        select objoid::regclass::text, objsubid, description, xmin::text
+        from pg_description
+        where classoid = 'pg_class'::regclass
+            and objoid in ('marts.drift'::regclass, 'marts.service_health'::regclass)
+        order by 1, 2
+    """
+    with warehouse.connect(copied_log) as connection:
+        before = connection.execute(written).fetchall()
+        connection.execute("comment on column marts.drift.score is 'mine'")
+        connection.commit()
+
+        dbt.build([*MODELS_ONLY, "--select", "drift", "service_health"])
+        after = connection.execute(written).fetchall()
+
+    assert {table for table, *_ in before} == {"marts.drift", "marts.service_health"}
+    assert [row[:3] for row in after] == [row[:3] for row in before]
+    kept = [row for row in after if row[0] == "marts.service_health"]
+    assert kept == [row for row in before if row[0] == "marts.service_health"]
+
+
 def test_a_label_refreshes_only_the_window_of_its_prediction(
     copied_log: ConnectionSettings, dbt: Dbt
 ) -> None:

@@ -34,7 +34,8 @@ def driftline() -> Callable[..., subprocess.CompletedProcess[str]]:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            # A demo on a machine that does other work, too.
+            timeout=600,
         )
 
     return run

@@ -4,9 +4,12 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from orchestration.warehouse import ConnectionSettings
 
 
+@pytest.mark.timeout(1800)
 def test_the_demo_fills_an_empty_database_and_adds_nothing_when_run_again(
     database: ConnectionSettings,
     driftline: Callable[..., subprocess.CompletedProcess[str]],

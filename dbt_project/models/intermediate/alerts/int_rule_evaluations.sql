@@ -685,9 +685,10 @@ lasting_windows as (
 
 ),
 
--- When rules that do not learn had found something, by what it was about. Learned ones
--- don't count, or each would have to wait for the other.
-flagged as (
+-- When rules that do not learn had found something, by what it was about: windows that
+-- follow each other are one span. Learned ones don't count, or each would have to wait
+-- for the other.
+flagged_spans as (
 
     select
         subject,
@@ -696,13 +697,35 @@ flagged as (
         segment,
         segment_value,
         place,
-        window_start as flagged_from,
-        least(next_start, window_end + patience) as flagged_until,
-        window_end - window_start as window_length
+        window_end - window_start as window_length,
+        unnest(
+            range_agg(
+                tstzrange(window_start, least(next_start, window_end + patience))
+            )
+        ) as span
 
     from lasting_windows
 
     where is_within
+
+    group by
+        subject,
+        monitor,
+        model_version,
+        segment,
+        segment_value,
+        place,
+        window_end - window_start
+
+),
+
+flagged as (
+
+    select
+        *,
+        lower(span) as flagged_from,
+        upper(span) as flagged_until
+    from flagged_spans
 
 ),
 
