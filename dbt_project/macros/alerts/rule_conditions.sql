@@ -1,11 +1,13 @@
 {#-
     The condition that a rule is about a row of its family's mart: monitor, grain,
-    version and segment, in the windows that have to be read.
+    version and segment, in the windows that have to be read. The earliest of all rules
+    is named by itself, so that a mart which is a view is not computed for all of history.
 -#}
 {% macro rule_applies(rules, mart) -%}
 {{ rules }}.monitor = {{ mart }}.monitor
 and {{ rules }}.grain = {{ mart }}.grain
 and {{ mart }}.window_end > {{ rules }}.read_since
+and {{ mart }}.window_end > (select min(earliest.read_since) from {{ rules }} as earliest)
 and (
     {{ rules }}.versions = 'every'
     or ({{ rules }}.versions = 'all') = ({{ mart }}.model_version = 'all')
