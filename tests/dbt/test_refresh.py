@@ -307,7 +307,7 @@ def test_a_run_without_arrivals_refreshes_nothing_and_says_so(
     assert_same_marts(read_marts(copied_log), before)
 
 
-def test_only_comments_that_differ_are_written_again(
+def test_only_a_relation_whose_comments_differ_gets_them_again(
     copied_log: ConnectionSettings, dbt: Dbt
 ) -> None:
     # xmin is the transaction that wrote a comment.

@@ -1,7 +1,7 @@
 {#-
     dbt writes the description of every column of every model again in each run:
-    thousands of statements, and as many dead rows in Postgres's catalog. Here those that
-    are there already stay.
+    thousands of statements, and as many dead rows in Postgres's catalog. Here a relation
+    whose comments are all there keeps them.
 -#}
 {% macro postgres__persist_docs(relation, model, for_relation, for_columns) -%}
     {%- set wanted = {} -%}
@@ -26,13 +26,10 @@
             pg_description.classoid = 'pg_class'::regclass
             and pg_description.objoid = '{{ relation }}'::regclass
     {%- endset -%}
-    {%- set there = {} -%}
-    {%- for name, description in run_query(kept).rows if wanted -%}
-        {%- do there.update({name: description}) -%}
+    {%- for name, description in run_query(kept).rows if wanted.get(name) == description -%}
+        {%- do wanted.pop(name) -%}
     {%- endfor -%}
-    {%- for name, description in wanted.items() if there.get(name) != description -%}
-        {%- if loop.first -%}
-            {%- do dbt.default__persist_docs(relation, model, for_relation, for_columns) -%}
-        {%- endif -%}
-    {%- endfor -%}
+    {%- if wanted -%}
+        {%- do dbt.default__persist_docs(relation, model, for_relation, for_columns) -%}
+    {%- endif -%}
 {%- endmacro %}

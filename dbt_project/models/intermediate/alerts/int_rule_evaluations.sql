@@ -27,6 +27,9 @@
     'monitor', 'model_version', 'segment', 'segment_value', 'column_name', 'grain',
 ] %}
 {%- set window_keys = series_keys + ['window_start'] %}
+{%- set find_keys = [
+    'subject', 'monitor', 'model_version', 'segment', 'segment_value', 'place',
+] %}
 {%- set checked_keys = series_keys | reject('equalto', 'column_name') | list %}
 {%- set health_parts = alert_figure_parts('service_health') %}
 {%- set quality_parts = alert_figure_parts('data_quality') %}
@@ -691,12 +694,7 @@ lasting_windows as (
 flagged_spans as (
 
     select
-        subject,
-        monitor,
-        model_version,
-        segment,
-        segment_value,
-        place,
+        {{ find_keys | join(',\n        ') }},
         window_end - window_start as window_length,
         unnest(
             range_agg(
@@ -709,12 +707,7 @@ flagged_spans as (
     where is_within
 
     group by
-        subject,
-        monitor,
-        model_version,
-        segment,
-        segment_value,
-        place,
+        {{ find_keys | join(',\n        ') }},
         window_end - window_start
 
 ),
