@@ -136,6 +136,7 @@ def _newest_day() -> table.Panel:
             column_name as "Column",
             role as "Role",
             status as "Status",
+            reason as "Why",
             row_count as "Rows",
             null_rate as "Null",
             missing_rate as "Missing",
@@ -147,9 +148,8 @@ def _newest_day() -> table.Panel:
             distinct_count as "Distinct",
             minimum as "Minimum",
             median as "Median",
-            maximum as "Maximum",
             baseline_median as "Baseline median",
-            reason as "Why"
+            maximum as "Maximum"
         from {newest_day("data_quality", _CHOSEN)} as newest
         order by {style.status_code("status")} desc, column_name
         """,
@@ -173,27 +173,36 @@ def _newest_day() -> table.Panel:
     panel.override_by_name("Role", [Property("custom.width", 90)])
     panel.override_by_name("Status", panels.status_cell(width=120))
     panel.override_by_name("Rows", panels.number_cell("short", width=80))
-    for name, rule_id in (
-        ("Null", "null_rate"),
-        ("Invalid", "invalid_rate"),
-        ("Unseen", "unseen_rate"),
-        ("Implausible", "implausible_values"),
-        ("Repeated", "duplicate_predictions"),
+    for name, rule_id, width in (
+        ("Null", "null_rate", 80),
+        ("Invalid", "invalid_rate", 90),
+        ("Unseen", "unseen_rate", 90),
+        ("Implausible", "implausible_values", 115),
+        ("Repeated", "duplicate_predictions", 95),
     ):
         panel.override_by_name(
             name,
             panels.rated_cell(
-                "percentunit", rules.steps(rule_id), width=90, decimals=1
+                "percentunit", rules.steps(rule_id), width=width, decimals=1
             ),
         )
-    for name in ("Missing", "Out of range"):
+    for name, width in (("Missing", 90), ("Out of range", 120)):
         panel.override_by_name(
-            name, panels.number_cell("percentunit", width=100, decimals=1)
+            name, panels.number_cell("percentunit", width=width, decimals=1)
         )
-    panel.override_by_name("Distinct", panels.number_cell("short", width=80))
-    for value in ("Minimum", "Median", "Maximum", "Baseline median"):
-        panel.override_by_name(value, panels.number_cell("none", width=110, decimals=2))
-    return panel.override_by_name("Why", [Property("custom.inspect", True)])
+    panel.override_by_name("Distinct", panels.number_cell("short", width=95))
+    for name, width in (
+        ("Minimum", 110),
+        ("Median", 110),
+        ("Baseline median", 145),
+        ("Maximum", 110),
+    ):
+        panel.override_by_name(
+            name, panels.number_cell("none", width=width, decimals=2)
+        )
+    return panel.override_by_name(
+        "Why", [Property("custom.width", 300), Property("custom.inspect", True)]
+    )
 
 
 def _column() -> list[timeseries.Panel]:

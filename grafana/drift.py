@@ -253,9 +253,18 @@ def _scores() -> table.Panel:
             panels.link("Show ${__data.fields.Column}", _TO_COLUMN),
         ],
     )
+    for name, width in (("Method", 140), ("Compared to", 120), ("Engine", 95)):
+        panel.override_by_name(name, [Property("custom.width", width)])
     panel.override_by_name("Status", panels.status_cell(width=120))
-    for score in ("Score", "Threshold", "Noise floor", "Adjusted p-value"):
-        panel.override_by_name(score, panels.number_cell("none", width=120, decimals=3))
+    for score, width in (
+        ("Score", 90),
+        ("Threshold", 110),
+        ("Noise floor", 115),
+        ("Adjusted p-value", 150),
+    ):
+        panel.override_by_name(
+            score, panels.number_cell("none", width=width, decimals=3)
+        )
     panel.override_by_name("Rows", panels.number_cell("short", width=80))
     return panel.override_by_name("Why", [Property("custom.inspect", True)])
 

@@ -265,7 +265,7 @@ def version_variable() -> Variable:
 
 
 def segment_variable() -> Variable:
-    """By what to divide."""
+    """By what to divide, not at all first."""
     return _query_variable(
         "segment",
         "Segment",
@@ -278,6 +278,36 @@ def segment_variable() -> Variable:
         order by segment != 'all', segment
         """,
         description="By what to divide the predictions, or all for no division.",
+    )
+
+
+def division_variable() -> Variable:
+    """The same where parts are compared: those that fairness is asked of first."""
+    return _query_variable(
+        "segment",
+        "Segment",
+        f"""
+        select segment
+        from (
+            select
+                segment,
+                count(*) over () as segment_count
+            from marts.status_codes
+            where {VERSION}
+                and grain = 'week'
+            group by segment
+        ) as segments
+        where segment != 'all'
+            or segment_count = 1
+        order by not exists (
+            select 1
+            from marts.fairness
+            where {VERSION}
+                and fairness.segment = segments.segment
+                and grain = 'week'
+        ), segment
+        """,
+        description="By what to divide the predictions.",
     )
 
 

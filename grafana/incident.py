@@ -153,7 +153,6 @@ def _suspect() -> timeseries.Panel:
         width=14,
         height=15,
         interval=HOURLY,
-        decimals=3,
     )
     panel.override_by_name("found", panels.line_style(style.MEASURED))
     panel.override_by_name("expected", panels.reference_style())
@@ -219,14 +218,14 @@ def _alerts() -> table.Panel:
         interval=HOURLY,
     )
     panel.override_by_name("Window", panels.time_cell())
-    panel.override_by_name("Grain", [Property("custom.width", 70)])
+    panel.override_by_name("Grain", [Property("custom.width", 80)])
     panel.override_by_name("Severity", panels.status_cell(width=100))
     panel.override_by_name(
         "Rule",
         [Property("custom.width", 170), panels.link("What to do", _RUNBOOKS)],
     )
-    panel.override_by_name("Column", [Property("custom.width", 130)])
-    panel.override_by_name("Version", [Property("custom.width", 80)])
+    panel.override_by_name("Column", [Property("custom.width", 170)])
+    panel.override_by_name("Version", [Property("custom.width", 90)])
     for value in ("Found", "Expected", "Bound"):
         panel.override_by_name(value, panels.number_cell("none", width=100, decimals=3))
     panel.override_by_name("Rows", panels.number_cell("short", width=80))

@@ -158,19 +158,25 @@ def _delay() -> timeseries.Panel:
         f"""
         select
             window_start as "time",
-            label_delay_p50_seconds as "median",
-            label_delay_p95_seconds as "95th percentile"
+            label_delay_p50_seconds / 3600 as "median",
+            label_delay_p95_seconds / 3600 as "95th percentile"
         from marts.model_performance
         where {_DAYS}
             and $__timeFilter(window_start)
         order by 1
         """,
-        bounds=panels.bounds(_DAYS, "label_delay"),
+        bounds=panels.bounds(
+            _DAYS,
+            "label_delay",
+            figure="'95th percentile'",
+            value="figures.value / 3600",
+        ),
         description="""How long after a prediction its label arrives, by day of the
             prediction. What you see of performance is at least this old. Thin dashes
             are the bound of the 95th percentile that the alert rule learned.""",
         reference="model_performance",
-        unit="s",
+        # So that the axis has whole hours.
+        unit="h",
         no_value="No labels in this time range",
         width=8,
         height=9,
@@ -263,6 +269,7 @@ def _calibration_error() -> timeseries.Panel:
             baseline_expected_calibration_error as "on the baseline"
         from marts.model_performance
         where {_DAYS}
+            and expected_calibration_error is not null
             and $__timeFilter(window_start)
         order by 1
         """,

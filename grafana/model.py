@@ -225,7 +225,7 @@ def _incidents() -> table.Panel:
     )
     to_incident = panels.link("Open the incident", _TO_INCIDENT)
     panel.override_by_name("ID", [Property("custom.width", 140), to_incident])
-    panel.override_by_name("Severity", [*panels.status_cell(width=90), to_incident])
+    panel.override_by_name("Severity", [*panels.status_cell(width=100), to_incident])
     panel.override_by_name("State", panels.state_cell(width=110))
     for moment in ("Since", "Until"):
         panel.override_by_name(moment, panels.time_cell(width=140))
@@ -473,13 +473,14 @@ def _predictions() -> list[barchart.Panel | timeseries.Panel]:
         f"""
         select
             window_start as "time",
-            label as metric,
+            to_char(case when bin < 0 then 1000 - bin else bin end, 'FM0000') as place,
+            label,
             share
         from marts.distributions
         where {COLUMNS}
             and column_name = 'prediction'
             and $__timeFilter(window_start)
-        order by 1, bin
+        order by 1, 2
         """,
         description="""What the model predicts, as shares of each day: classes, or
             tenths of the baseline's numbers. Layers that keep their thickness are a
@@ -495,6 +496,8 @@ def _predictions() -> list[barchart.Panel | timeseries.Panel]:
         maximum=1,
         stacked=True,
     )
+    # Grafana sorts series by their texts: the first of them puts bins in their order.
+    shares.display_name("${__field.labels.label}")
     return [
         shares,
         histogram("Predictions on the newest day", "column_name = 'prediction'"),
@@ -598,16 +601,18 @@ def _worst_columns() -> table.Panel:
     panel.override_by_name("Column", [Property("custom.width", 150), to_drift])
     panel.override_by_name("Role", [Property("custom.width", 90)])
     panel.override_by_name("Drift", [*panels.status_cell(width=120), to_drift])
-    panel.override_by_name("Data quality", [*panels.status_cell(width=120), to_quality])
+    panel.override_by_name("Data quality", [*panels.status_cell(width=125), to_quality])
     for score in ("Drift score", "Noise floor"):
-        panel.override_by_name(score, panels.number_cell("none", width=100, decimals=3))
+        panel.override_by_name(score, panels.number_cell("none", width=115, decimals=3))
     panel.override_by_name(
         "Null",
         panels.rated_cell(
             "percentunit", rules.steps("null_rate"), width=90, decimals=1
         ),
     )
-    for value in ("Mean", "Baseline mean"):
-        panel.override_by_name(value, panels.number_cell("none", width=110, decimals=2))
+    for value, width in (("Mean", 100), ("Baseline mean", 130)):
+        panel.override_by_name(
+            value, panels.number_cell("none", width=width, decimals=2)
+        )
     panel.override_by_name("Rows", panels.number_cell("short", width=80))
     return panel.override_by_name("Why", [Property("custom.inspect", True)])

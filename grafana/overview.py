@@ -196,11 +196,11 @@ def _monitors() -> table.Panel:
     panel.override_by_name("Status", [*panels.status_cell(width=120), to_model])
     for family, url in _FAMILIES.items():
         panel.override_by_name(
-            family, [*panels.status_cell(width=120), panels.link(family, url)]
+            family, [*panels.status_cell(width=135), panels.link(family, url)]
         )
     panel.override_by_name("Freshness", panels.status_cell(width=120))
     panel.override_by_name(
-        "Last prediction", panels.number_cell("s", width=120, decimals=1)
+        "Last prediction", panels.number_cell("s", width=145, decimals=1)
     )
     panel.override_by_name("Owner", [Property("custom.width", 120)])
     return panel.override_by_name("Why", [Property("custom.inspect", True)])

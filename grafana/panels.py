@@ -113,18 +113,24 @@ def figures(*names: str) -> str:
     return f"cross join lateral (values {values}) as figures (metric, value)"
 
 
-def bounds(condition: str, *rule_ids: str) -> str:
+def bounds(
+    condition: str,
+    *rule_ids: str,
+    figure: str = "rule_evaluations.metric",
+    value: str = "figures.value",
+) -> str:
     """SQL for the bounds of alert rules in each window that they judged.
 
     Learned bounds move, and a monitor's block may change any: so they are looked up.
-    One series for each metric and bound.
+    One series for each metric and bound; ``figure`` and ``value`` are SQL for another
+    name and unit of them.
     """
     rules = ", ".join(f"'{rule_id}'" for rule_id in rule_ids)
     return f"""
         select
             window_start as "time",
-            rule_evaluations.metric || ', ' || figures.metric as metric,
-            figures.value
+            {figure} || ', ' || figures.metric as metric,
+            {value} as value
         from marts.rule_evaluations
         {figures("warning_bound as warning bound", "critical_bound as critical bound")}
         where {condition}
@@ -149,7 +155,7 @@ def stats(
     decimals: int | None = None,
     is_series: bool = False,
     calculation: str = "lastNotNull",
-    text: common_models.BigValueTextMode = common_models.BigValueTextMode.VALUE,
+    text: common_models.BigValueTextMode = common_models.BigValueTextMode.AUTO,
     sparkline: bool = False,
     height: int = 4,
     **frame: Unpack[_Frame],
@@ -248,6 +254,8 @@ def lines(
         scale = common.ScaleDistributionConfig().type(logarithmic).log(10)
         if logarithmic is common_models.ScaleDistribution.SYMLOG:
             scale.linear_threshold(1)
+            # The scale has a tick at -1 even where it begins at 0.
+            panel.mappings([_unnamed_below_zero()])
         panel.scale_distribution(scale)
     if decimals is not None:
         panel.decimals(decimals)
@@ -643,6 +651,16 @@ def _common(
         .interval(frame["interval"])
         .span(frame["width"])
         .height(frame["height"])
+    )
+
+
+def _unnamed_below_zero() -> models.RangeMap:
+    return models.RangeMap(
+        options=models.DashboardRangeMapOptions(
+            from_val=None,
+            to=-1e-9,
+            result=models.ValueMappingResult(text=" ", index=0),
+        )
     )
 
 

@@ -146,11 +146,11 @@ def _freshness() -> table.Panel:
     )
     panel.override_by_name("Freshness", panels.status_cell(width=120))
     for age in ("Last prediction", "Limit"):
-        panel.override_by_name(age, panels.number_cell("s", width=120, decimals=1))
+        panel.override_by_name(age, panels.number_cell("s", width=145, decimals=1))
     for moment in ("Predicted at", "Loaded at"):
         panel.override_by_name(moment, panels.time_cell())
     for count in ("Usual since then", "Predictions"):
-        panel.override_by_name(count, panels.number_cell("short", width=120))
+        panel.override_by_name(count, panels.number_cell("short", width=150))
     return panel.override_by_name("Why", [Property("custom.inspect", True)])
 
 
@@ -212,8 +212,9 @@ def _runs() -> table.Panel:
     panel.override_by_name("Ended", panels.time_cell())
     panel.override_by_name("Status", panels.status_cell(width=110))
     panel.override_by_name("Took", panels.number_cell("s", width=90, decimals=1))
-    for count in ("Built", "Failed", "Skipped", "Failed tests"):
+    for count in ("Built", "Failed", "Skipped"):
         panel.override_by_name(count, panels.number_cell("short", width=90))
+    panel.override_by_name("Failed tests", panels.number_cell("short", width=120))
     return panel.override_by_name("Why", [Property("custom.inspect", True)])
 
 
@@ -242,24 +243,24 @@ def _failed_tests() -> table.Panel:
         interval=HOURLY,
     )
     panel.override_by_name("Failed at", panels.time_cell())
-    for name in ("Result", "Monitor"):
-        panel.override_by_name(name, [Property("custom.width", 140)])
+    panel.override_by_name("Result", panels.status_cell(width=110))
+    panel.override_by_name("Monitor", [Property("custom.width", 160)])
     panel.override_by_name("Test", [Property("custom.width", 420)])
     return panel.override_by_name("Message", [Property("custom.inspect", True)])
 
 
 def _arrival() -> list[timeseries.Panel]:
-    def by_monitor(column: str) -> str:
+    def by_monitor(figure: str) -> str:
         return f"""
             select
                 window_start as "time",
                 monitor as metric,
-                {column}
+                {figure} as figure
             from marts.model_performance
             where {OWNED}
                 and {WHOLE}
                 and grain = 'day'
-                and {column} is not null
+                and {figure} is not null
                 and $__timeFilter(window_start)
             order by 1, 2
             """
@@ -296,11 +297,11 @@ def _arrival() -> list[timeseries.Panel]:
         ),
         panels.lines(
             "Label delay, 95th percentile",
-            by_monitor("label_delay_p95_seconds"),
+            by_monitor("label_delay_p95_seconds / 3600"),
             description="""19 of 20 labels that are there came within this time of their
                 prediction. If it grows, performance is known later.""",
             reference="model_performance",
-            unit="s",
+            unit="h",
             no_value="No labels in this time range",
             width=8,
             height=8,

@@ -31,7 +31,7 @@ def build() -> builders.Dashboard:
             emission.owner_variable(),
             emission.monitor_variable(),
             emission.version_variable(),
-            emission.segment_variable(),
+            emission.division_variable(),
         ],
     )
     for panel in (_performance(), _newest()):
@@ -64,7 +64,7 @@ def _performance() -> timeseries.Panel:
         description="""Accuracy of a classifier, mean absolute error (mae) of a
             regression, for each value of the chosen segment: a model can be well on
             average and wrong for some. Days with too few labels to judge are left out.
-            With segment all there is one line.""",
+            A monitor without segments has one line.""",
         reference="model_performance",
         unit="none",
         no_value="No value of the segment has enough labels a day",
@@ -85,12 +85,10 @@ def _newest() -> table.Panel:
             segment_value as "Value",
             status as "Status",
             labelled_count as "Labels",
-            accuracy as "Accuracy",
-            accuracy_lower as "From",
-            accuracy_upper as "To",
-            baseline_accuracy as "Baseline accuracy",
-            mae as "MAE",
-            baseline_mae as "Baseline MAE",
+            coalesce(accuracy, mae) as "Accuracy or MAE",
+            coalesce(accuracy_lower, mae_lower) as "From",
+            coalesce(accuracy_upper, mae_upper) as "To",
+            coalesce(baseline_accuracy, baseline_mae) as "Baseline",
             reason as "Why"
         from (
             select * from marts.model_performance
@@ -102,10 +100,10 @@ def _newest() -> table.Panel:
         ) as newest
         order by {style.status_code("status")} desc, labelled_count desc, segment_value
         """,
-        description="""The newest day in the time range whose labels have come. From and
-            To are the 95 % interval of the accuracy: a value is worse than its baseline
-            only if all of it is. Grey has too few labels to say. Click a value for its
-            history.""",
+        description="""The newest day in the time range whose labels have come. Accuracy
+            of a classifier, mean absolute error of a regression, From and To its 95 %
+            interval: a value is worse than its baseline only if all of it is. Grey has
+            too few labels to say. Click a value for its history.""",
         reference="model_performance",
         no_value="No final day in this time range",
         width=12,
@@ -116,12 +114,11 @@ def _newest() -> table.Panel:
     panel.override_by_name("Value", [Property("custom.width", 120), to_model])
     panel.override_by_name("Status", [*panels.status_cell(width=135), to_model])
     panel.override_by_name("Labels", panels.number_cell("short", width=80))
-    for share in ("Accuracy", "From", "To", "Baseline accuracy"):
-        panel.override_by_name(
-            share, panels.number_cell("percentunit", width=90, decimals=1)
-        )
-    for error in ("MAE", "Baseline MAE"):
-        panel.override_by_name(error, panels.number_cell("none", width=90, decimals=2))
+    panel.override_by_name(
+        "Accuracy or MAE", panels.number_cell("none", width=145, decimals=3)
+    )
+    for figure in ("From", "To", "Baseline"):
+        panel.override_by_name(figure, panels.number_cell("none", width=95, decimals=3))
     return panel.override_by_name("Why", [Property("custom.inspect", True)])
 
 
@@ -168,13 +165,11 @@ def _groups() -> table.Panel:
             class as "Class",
             status as "Status",
             prediction_count as "Predictions",
-            selection_rate as "Selected",
-            selection_rate_difference as "Selected, gap",
+            coalesce(selection_rate, mae) as "Selected or MAE",
+            coalesce(selection_rate_difference, mae_difference) as "Gap",
             true_positive_rate_difference as "True positive, gap",
             false_positive_rate_difference as "False positive, gap",
             positive_predictive_value_difference as "Precision, gap",
-            mae as "MAE",
-            mae_difference as "MAE, gap",
             reason as "Why"
         from (
             select * from marts.fairness
@@ -186,9 +181,11 @@ def _groups() -> table.Panel:
         ) as newest
         order by {style.status_code("status")} desc, segment_value, class
         """,
-        description="""Each group of the segment less all others together, on the newest
-            day in the time range. Status is amber or red only where a whole 95 %
-            interval lies beyond its bound; grey groups are too small.""",
+        description="""Each group of the segment on the newest day in the time range: a
+            gap is its figure less that of all others together. Selected is the share
+            that a classifier predicted as positive, MAE the mean absolute error of a
+            regression. Status is amber or red only where a whole 95 % interval lies
+            beyond its bound; grey groups are too small.""",
         reference="model_performance",
         no_value="Choose a segment that is listed under fairness",
         width=12,
@@ -197,20 +194,14 @@ def _groups() -> table.Panel:
     )
     panel.override_by_name("Group", [Property("custom.width", 100)])
     panel.override_by_name("Class", [Property("custom.width", 100)])
-    panel.override_by_name("Status", panels.status_cell(width=120))
-    panel.override_by_name("Predictions", panels.number_cell("short", width=100))
-    for share in (
-        "Selected",
-        "Selected, gap",
-        "True positive, gap",
-        "False positive, gap",
-        "Precision, gap",
-    ):
-        panel.override_by_name(
-            share, panels.number_cell("percentunit", width=110, decimals=1)
-        )
-    for error in ("MAE", "MAE, gap"):
-        panel.override_by_name(error, panels.number_cell("none", width=90, decimals=2))
+    panel.override_by_name("Status", panels.status_cell(width=135))
+    panel.override_by_name("Predictions", panels.number_cell("short", width=115))
+    panel.override_by_name(
+        "Selected or MAE", panels.number_cell("none", width=145, decimals=3)
+    )
+    panel.override_by_name("Gap", panels.number_cell("none", width=80, decimals=3))
+    for share in ("True positive, gap", "False positive, gap", "Precision, gap"):
+        panel.override_by_name(share, panels.number_cell("none", width=170, decimals=3))
     return panel.override_by_name("Why", [Property("custom.inspect", True)])
 
 
@@ -249,17 +240,17 @@ def _classes() -> table.Panel:
         interval=DAILY,
     )
     panel.override_by_name("Class", [Property("custom.width", 110)])
-    panel.override_by_name("Labels", panels.number_cell("short", width=70))
-    for share in (
-        "Precision",
-        "Baseline precision",
-        "Recall",
-        "Baseline recall",
-        "F1",
-        "Baseline F1",
+    panel.override_by_name("Labels", panels.number_cell("short", width=80))
+    for share, width in (
+        ("Precision", 100),
+        ("Baseline precision", 165),
+        ("Recall", 80),
+        ("Baseline recall", 145),
+        ("F1", 80),
+        ("Baseline F1", 115),
     ):
         panel.override_by_name(
-            share, panels.number_cell("percentunit", width=90, decimals=1)
+            share, panels.number_cell("percentunit", width=width, decimals=1)
         )
     return panel
 
@@ -331,8 +322,8 @@ def _versions() -> table.Panel:
     )
     panel.override_by_name("Day", panels.day_cell())
     for name in ("Champion", "Challenger", "Figure"):
-        panel.override_by_name(name, [Property("custom.width", 90)])
+        panel.override_by_name(name, [Property("custom.width", 110)])
     panel.override_by_name("Status", panels.status_cell(width=120))
     for value in ("Champion's", "Challenger's", "Gap from", "Gap to"):
-        panel.override_by_name(value, panels.number_cell("none", width=100, decimals=3))
+        panel.override_by_name(value, panels.number_cell("none", width=120, decimals=3))
     return panel.override_by_name("Why", [Property("custom.inspect", True)])

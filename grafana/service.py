@@ -202,9 +202,9 @@ def _budgets() -> table.Panel:
         "Target", panels.number_cell("percentunit", width=90, decimals=2)
     )
     for count in ("Bad requests", "Requests"):
-        panel.override_by_name(count, panels.number_cell("short", width=110))
+        panel.override_by_name(count, panels.number_cell("short", width=120))
     for rate in ("Long burn rate", "Short burn rate", "Threshold"):
-        panel.override_by_name(rate, panels.number_cell("none", width=120, decimals=1))
+        panel.override_by_name(rate, panels.number_cell("none", width=145, decimals=1))
     return panel.override_by_name("Why", [Property("custom.inspect", True)])
 
 

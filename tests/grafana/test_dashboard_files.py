@@ -46,6 +46,7 @@ PANELS = [
 UNITS = {
     "none",
     "short",
+    "h",
     "s",
     "ms",
     "percentunit",
@@ -158,6 +159,27 @@ def test_units_of_single_columns_are_known(panel: dict[str, Any]) -> None:
         if item["id"] == "unit"
     }
     assert units <= UNITS
+
+
+@each_panel
+def test_several_numbers_have_names(panel: dict[str, Any]) -> None:
+    if panel["type"] == "stat":
+        # "auto" names them as soon as there are two.
+        assert panel["options"]["textMode"] in ("auto", "value_and_name")
+
+
+@each_panel
+def test_headings_of_tables_are_not_cut_off(panel: dict[str, Any]) -> None:
+    """Of right-aligned columns Grafana cuts the beginning of the heading."""
+    cut_off = {
+        override["matcher"]["options"]: item["value"]
+        for override in overrides(panel)
+        for item in override["properties"]
+        if item["id"] == "custom.width"
+        # The width of a letter in its font, of the button to filter, and of the edges.
+        and item["value"] < 7.1 * len(override["matcher"]["options"]) + 34
+    }
+    assert panel["type"] != "table" or cut_off == {}
 
 
 def _errors(schema: dict[str, Any], content: object) -> list[str]:

@@ -257,7 +257,14 @@ def test_time_series_are_sorted_and_name_their_series(
         for name, kind in zip(answer.columns, answer.types, strict=True)
         if kind == TEXT
     ]
-    if texts:
+    assert query.panel is not None
+    name = query.panel["fieldConfig"]["defaults"].get("displayName")
+    if name is not None:
+        # Grafana sorts series by their texts, the first of them first.
+        assert name == f"${{__field.labels.{texts[-1]}}}"
+        shown = {row[1 : 1 + len(texts)] for row in answer.rows}
+        assert len({row[0] for row in shown}) == len(shown)
+    elif texts:
         # Only so is a series named by its metric and nothing else.
         assert texts == ["metric"]
         assert len(answer.columns) == 3
@@ -294,6 +301,30 @@ def test_styles_of_series_and_columns_meet_one_of_that_name(
             assert any(pattern.search(name) for name in series)
 
 
+def test_layers_of_predictions_lie_in_the_order_of_the_histogram(
+    reader: psycopg.Connection,
+) -> None:
+    dashboard = DASHBOARDS["driftline-model"]
+    by_title = {query.place: query for query in queries(dashboard)}
+    for monitor in MONITORS:
+        selection = select_all(reader, dashboard, monitor=monitor)
+        layers = ask(reader, by_title["panel Predictions by day"].sql, selection)
+        newest = ask(
+            reader, by_title["panel Predictions on the newest day"].sql, selection
+        )
+        last_day = layers.rows[-1][0]
+        assert sorted(
+            (place, label) for day, place, label, _ in layers.rows if day == last_day
+        ) == [
+            (place, row[0])
+            for place, row in zip(
+                sorted(row[1] for row in layers.rows if row[0] == last_day),
+                newest.rows,
+                strict=True,
+            )
+        ]
+
+
 def test_status_codes_are_those_that_have_a_colour(
     reader: psycopg.Connection,
 ) -> None:
@@ -319,9 +350,12 @@ def test_the_timeline_ends_with_the_statuses_of_the_table(
     assert history.panel is not None
     [mapping] = history.panel["fieldConfig"]["defaults"]["mappings"]
     shown: dict[str, str] = {}
-    # Sorted by time: the newest state of each band stays.
+    # Sorted by time: the newest state of each band stays, but for a day that has just
+    # begun, of which nothing can be said yet.
     for _, band, code in ask(reader, history.sql, selection).rows:
-        shown[band] = mapping["options"][str(code)]["text"].replace(" ", "_")
+        state = mapping["options"][str(code)]["text"].replace(" ", "_")
+        if state != "not_computable" or band not in shown:
+            shown[band] = state
     answer = ask(reader, table.sql, selection)
     rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.rows]
     families = ("Service health", "Data quality", "Performance", "Drift")
