@@ -27,7 +27,7 @@ def build() -> builders.Dashboard:
             emission.column_variable(),
         ],
     )
-    for panel in (*_headlines(), _duplicates(), _history(), _newest_day()):
+    for panel in (_headlines(), _duplicates(), _history(), _newest_day()):
         dashboard.with_panel(panel)
     # One such row for each column that is chosen.
     dashboard.with_row(builders.Row("Column: $column").repeat("column"))
@@ -36,41 +36,29 @@ def build() -> builders.Dashboard:
     return dashboard
 
 
-def _headlines() -> list[stat.Panel]:
-    def count(title: str, status: str, description: str) -> stat.Panel:
-        return panels.stats(
-            title,
-            f"""
-            select count(*) filter (where status = '{status}') as "Columns"
-            from {newest_day("data_quality", "role != 'actual'")} as newest
-            """,
-            description=description,
-            reference="data_quality",
-            unit="short",
-            steps=[
-                (None, style.GOOD),
-                (1, style.CRITICAL if status == "critical" else style.WARNING),
-            ],
-            no_value="No day in this time range",
-            width=4,
-            height=8,
-            interval=DAILY,
-        )
-
-    return [
-        count(
-            "Critical columns",
-            "critical",
-            """Columns with far more values on the newest day that are missing, invalid
-            or unknown than the baseline has. What rests on them is guessed.""",
-        ),
-        count(
-            "Columns with a warning",
-            "warning",
-            """Columns with more such values than the baseline on the newest day, beyond
-            what chance explains. The table below says which.""",
-        ),
-    ]
+def _headlines() -> stat.Panel:
+    panel = panels.stats(
+        "Columns by status on the newest day",
+        f"""
+        select
+            count(*) filter (where status = 'critical') as "Critical",
+            count(*) filter (where status = 'warning') as "Warning"
+        from {newest_day("data_quality", "role != 'actual'")} as newest
+        """,
+        description="""Critical columns have far more missing, invalid or unknown values
+            than the baseline has: what rests on them is guessed. Those with a warning
+            have more than chance explains. The table below says which.""",
+        reference="data_quality",
+        unit="short",
+        steps=style.NONE_EXPECTED,
+        no_value="No day in this time range",
+        width=8,
+        height=8,
+        interval=DAILY,
+    )
+    return panel.override_by_name(
+        "Warning", panels.threshold_style([(None, style.GOOD), (1, style.WARNING)])
+    )
 
 
 def _duplicates() -> timeseries.Panel:

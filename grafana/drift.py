@@ -36,7 +36,7 @@ def build() -> builders.Dashboard:
             emission.column_variable(),
         ],
     )
-    for panel in (*_headlines(), _share(), *_history(), _worst(), _scores()):
+    for panel in (_headlines(), _share(), *_history(), _worst(), _scores()):
         dashboard.with_panel(panel)
     # One such row for each column that is chosen.
     dashboard.with_row(builders.Row("Column: $column").repeat("column"))
@@ -48,42 +48,30 @@ def build() -> builders.Dashboard:
     return dashboard
 
 
-def _headlines() -> list[stat.Panel]:
-    return [
-        panels.stats(
-            "Drifted columns",
-            f"""
-            select count(*) filter (where is_drifted) as "Columns"
-            from {newest_day("drift", "is_headline and role != 'actual'")} as newest
-            """,
-            description="""Columns whose headline score is above its threshold and its
-                noise floor on the newest day in the time range. Seasons move many; one
-                that moves alone broke or was changed.""",
-            reference="drift",
-            unit="short",
-            steps=style.NO_THRESHOLD,
-            no_value="No day in this time range",
-            width=4,
-            height=8,
-            interval=DAILY,
-        ),
-        panels.stats(
-            "Critical columns",
-            f"""
-            select count(*) filter (where status = 'critical') as "Columns"
-            from {newest_day("drift", "is_headline and role != 'actual'")} as newest
-            """,
-            description="""Those of them that are far above both, as the mart judges
-                it.""",
-            reference="drift",
-            unit="short",
-            steps=style.NONE_EXPECTED,
-            no_value="No day in this time range",
-            width=4,
-            height=8,
-            interval=DAILY,
-        ),
-    ]
+def _headlines() -> stat.Panel:
+    panel = panels.stats(
+        "Columns on the newest day",
+        f"""
+        select
+            count(*) filter (where is_drifted) as "Drifted",
+            count(*) filter (where status = 'critical') as "Critical"
+        from {newest_day("drift", "is_headline and role != 'actual'")} as newest
+        """,
+        description="""Columns whose headline score is above its threshold and its noise
+            floor on the newest day in the time range, and those of them that are far
+            above both, as the mart judges it. Seasons move many; one that moves alone
+            broke or was changed.""",
+        reference="drift",
+        unit="short",
+        steps=style.NO_THRESHOLD,
+        no_value="No day in this time range",
+        width=8,
+        height=8,
+        interval=DAILY,
+    )
+    return panel.override_by_name(
+        "Critical", panels.threshold_style(style.NONE_EXPECTED)
+    )
 
 
 def _share() -> timeseries.Panel:

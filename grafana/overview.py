@@ -192,17 +192,19 @@ def _monitors() -> table.Panel:
         interval=HOURLY,
     )
     to_model = panels.link("Open the model", _TO_MODEL)
-    panel.override_by_name("Monitor", [Property("custom.width", 170), to_model])
+    panel.override_by_name("Monitor", [Property("custom.width", 160), to_model])
     panel.override_by_name("Status", [*panels.status_cell(width=120), to_model])
     for family, url in _FAMILIES.items():
+        # Wide enough for "not computable", and for the longest of their names.
+        width = 135 if family == "Service health" else 120
         panel.override_by_name(
-            family, [*panels.status_cell(width=135), panels.link(family, url)]
+            family, [*panels.status_cell(width=width), panels.link(family, url)]
         )
     panel.override_by_name("Freshness", panels.status_cell(width=120))
     panel.override_by_name(
         "Last prediction", panels.number_cell("s", width=145, decimals=1)
     )
-    panel.override_by_name("Owner", [Property("custom.width", 120)])
+    panel.override_by_name("Owner", [Property("custom.width", 110)])
     return panel.override_by_name("Why", [Property("custom.inspect", True)])
 
 

@@ -526,9 +526,14 @@ def rated_cell(
     return [
         *number_cell(unit, width=width, decimals=decimals),
         Property("color", {"mode": "thresholds"}),
-        Property("thresholds", style.thresholds(steps).build()),
+        *threshold_style(steps),
         Property("custom.cellOptions", {"type": "color-text"}),
     ]
+
+
+def threshold_style(steps: style.Steps) -> list[Property]:
+    """Properties of a number that has thresholds of its own."""
+    return [Property("thresholds", style.thresholds(steps).build())]
 
 
 def day_cell() -> list[Property]:

@@ -111,7 +111,7 @@ def _newest() -> table.Panel:
         interval=DAILY,
     )
     to_model = panels.link("Open the model for ${__data.fields.Value}", _TO_MODEL)
-    panel.override_by_name("Value", [Property("custom.width", 120), to_model])
+    panel.override_by_name("Value", [Property("custom.width", 90), to_model])
     panel.override_by_name("Status", [*panels.status_cell(width=135), to_model])
     panel.override_by_name("Labels", panels.number_cell("short", width=80))
     panel.override_by_name(
