@@ -44,6 +44,7 @@ def _headlines() -> stat.Panel:
             count(*) filter (where status = 'critical') as "Critical",
             count(*) filter (where status = 'warning') as "Warning"
         from {newest_day("data_quality", "role != 'actual'")} as newest
+        having count(*) > 0
         """,
         description="""Critical columns have far more missing, invalid or unknown values
             than the baseline has: what rests on them is guessed. Those with a warning

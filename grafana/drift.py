@@ -56,6 +56,7 @@ def _headlines() -> stat.Panel:
             count(*) filter (where is_drifted) as "Drifted",
             count(*) filter (where status = 'critical') as "Critical"
         from {newest_day("drift", "is_headline and role != 'actual'")} as newest
+        having count(*) > 0
         """,
         description="""Columns whose headline score is above its threshold and its noise
             floor on the newest day in the time range, and those of them that are far

@@ -1,7 +1,7 @@
 """What all dashboards have in common, and their JSON."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from grafana_foundation_sdk.builders import dashboard as builders
@@ -101,14 +101,25 @@ def of_monitors(
     )
 
 
-def url(name: str, kept: Sequence[str], **given: str) -> str:
+def url(
+    name: str,
+    kept: Sequence[str],
+    *,
+    renamed: Mapping[str, str] | None = None,
+    **given: str,
+) -> str:
     """Where a dashboard is, with the time range and the variables ``kept`` as they are.
 
-    ``given`` variables get the value of that column of the row that is clicked.
+    ``renamed`` variables get the value of another one of this dashboard, ``given`` ones
+    that of a column of the row that is clicked.
     """
     parts = [
         "${__url_time_range}",
         *(f"${{{variable}:queryparam}}" for variable in kept),
+        *(
+            f"var-{variable}=${{{other}:percentencode}}"
+            for variable, other in (renamed or {}).items()
+        ),
         *(
             f"var-{variable}=${{__data.fields.{column}:percentencode}}"
             for variable, column in given.items()
@@ -282,9 +293,13 @@ def segment_variable() -> Variable:
 
 
 def division_variable() -> Variable:
-    """The same where parts are compared: those that fairness is asked of first."""
+    """The same where parts are compared: those that fairness is asked of first.
+
+    Of another name than the segment of other dashboards, which is all by default: links
+    would carry the one to the other.
+    """
     return _query_variable(
-        "segment",
+        "division",
         "Segment",
         f"""
         select segment

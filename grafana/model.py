@@ -521,7 +521,7 @@ def histogram(title: str, condition: str) -> barchart.Panel:
             order by window_start desc
             fetch first 1 row with ties
         ) as newest
-        order by newest.bin < 0, newest.bin
+        order by newest.bin < 0, abs(newest.bin)
         """,
         description="""Shares of the values of the newest day in the time range, beside
             the baseline's: tenths of the baseline for numbers, the values themselves

@@ -549,6 +549,15 @@ def time_cell(*, width: int = 150) -> list[Property]:
     ]
 
 
+def result_cell(*, width: int) -> list[Property]:
+    """Properties of a table column that holds the result of a test, on its colour."""
+    return [
+        *status_cell(width=width)[:1],
+        Property("mappings", style.result_mappings()),
+        *status_cell(width=width)[2:],
+    ]
+
+
 def state_cell(*, width: int) -> list[Property]:
     """Properties of a table column that holds a state: text on its colour."""
     return [
@@ -662,7 +671,7 @@ def _common(
 def _unnamed_below_zero() -> models.RangeMap:
     return models.RangeMap(
         options=models.DashboardRangeMapOptions(
-            from_val=None,
+            from_val=-1,
             to=-1e-9,
             result=models.ValueMappingResult(text=" ", index=0),
         )

@@ -243,7 +243,7 @@ def _failed_tests() -> table.Panel:
         interval=HOURLY,
     )
     panel.override_by_name("Failed at", panels.time_cell())
-    panel.override_by_name("Result", panels.status_cell(width=110))
+    panel.override_by_name("Result", panels.result_cell(width=110))
     panel.override_by_name("Monitor", [Property("custom.width", 160)])
     panel.override_by_name("Test", [Property("custom.width", 420)])
     return panel.override_by_name("Message", [Property("custom.inspect", True)])

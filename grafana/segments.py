@@ -7,9 +7,12 @@ from grafana import emission, panels, style
 from grafana.emission import MODEL, VERSION
 from grafana.panels import DAILY, Property, figures
 
-_PARTS = f"{VERSION} and segment in (${{segment:sqlstring}}) and grain = 'day'"
+_PARTS = f"{VERSION} and segment in (${{division:sqlstring}}) and grain = 'day'"
 _TO_MODEL = emission.url(
-    "model", ("owner", "monitor", "version", "segment"), segment_value="Value"
+    "model",
+    ("owner", "monitor", "version"),
+    renamed={"segment": "division"},
+    segment_value="Value",
 )
 # What a model has of these depends on its task.
 _DIFFERENCES = (
@@ -167,9 +170,9 @@ def _groups() -> table.Panel:
             prediction_count as "Predictions",
             coalesce(selection_rate, mae) as "Selected or MAE",
             coalesce(selection_rate_difference, mae_difference) as "Gap",
-            true_positive_rate_difference as "True positive, gap",
-            false_positive_rate_difference as "False positive, gap",
-            positive_predictive_value_difference as "Precision, gap",
+            true_positive_rate_difference as "TPR gap",
+            false_positive_rate_difference as "FPR gap",
+            positive_predictive_value_difference as "Precision gap",
             reason as "Why"
         from (
             select * from marts.fairness
@@ -184,24 +187,27 @@ def _groups() -> table.Panel:
         description="""Each group of the segment on the newest day in the time range: a
             gap is its figure less that of all others together. Selected is the share
             that a classifier predicted as positive, MAE the mean absolute error of a
-            regression. Status is amber or red only where a whole 95 % interval lies
-            beyond its bound; grey groups are too small.""",
+            regression, TPR and FPR are true and false positive rate. Status is amber or
+            red only where a whole 95 % interval lies beyond its bound; grey groups are
+            too small.""",
         reference="model_performance",
         no_value="Choose a segment that is listed under fairness",
         width=12,
         height=11,
         interval=DAILY,
     )
-    panel.override_by_name("Group", [Property("custom.width", 100)])
-    panel.override_by_name("Class", [Property("custom.width", 100)])
+    panel.override_by_name("Group", [Property("custom.width", 90)])
+    panel.override_by_name("Class", [Property("custom.width", 80)])
     panel.override_by_name("Status", panels.status_cell(width=135))
     panel.override_by_name("Predictions", panels.number_cell("short", width=115))
     panel.override_by_name(
         "Selected or MAE", panels.number_cell("none", width=145, decimals=3)
     )
     panel.override_by_name("Gap", panels.number_cell("none", width=80, decimals=3))
-    for share in ("True positive, gap", "False positive, gap", "Precision, gap"):
-        panel.override_by_name(share, panels.number_cell("none", width=170, decimals=3))
+    for share, width in (("TPR gap", 90), ("FPR gap", 90), ("Precision gap", 130)):
+        panel.override_by_name(
+            share, panels.number_cell("percentunit", width=width, decimals=1)
+        )
     return panel.override_by_name("Why", [Property("custom.inspect", True)])
 
 

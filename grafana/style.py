@@ -31,6 +31,14 @@ _STATES = (
     ("resolved", GOOD),
 )
 
+_RESULTS = (
+    ("error", CRITICAL),
+    ("fail", CRITICAL),
+    ("critical", CRITICAL),
+    ("warn", WARNING),
+    ("warning", WARNING),
+)
+
 # Thresholds are steps: from this value on, this colour; None is minus infinity.
 Steps = Sequence[tuple[float | None, str]]
 NO_THRESHOLD: Steps = [(None, MEASURED)]
@@ -66,6 +74,15 @@ def status_mappings() -> list[models.ValueMapping]:
         key: models.ValueMappingResult(text=text, color=colour, index=code)
         for code, (name, text, colour) in enumerate(_STATUSES)
         for key in (name, str(code))
+    }
+    return [models.ValueMap(options=results)]
+
+
+def result_mappings() -> list[models.ValueMapping]:
+    """Colour of each result of a data test by dbt, and of freshness."""
+    results = {
+        name: models.ValueMappingResult(text=name, color=colour, index=position)
+        for position, (name, colour) in enumerate(_RESULTS)
     }
     return [models.ValueMap(options=results)]
 

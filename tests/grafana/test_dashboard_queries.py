@@ -88,7 +88,7 @@ each_dashboard = pytest.mark.parametrize(
     "dashboard", SHOWING.values(), ids=SHOWING.keys()
 )
 # A segment whose values include a quote, and which fairness is asked of.
-DIVIDED = {"segment": "carrier", "segment_value": "O'Hare"}
+DIVIDED = {"segment": "carrier", "segment_value": "O'Hare", "division": "carrier"}
 
 
 def of_panel(dashboard: Dashboard, query: Query) -> list[Query]:
@@ -299,6 +299,18 @@ def test_styles_of_series_and_columns_meet_one_of_that_name(
             assert matcher["id"] == "byRegexp"
             pattern = re.compile(matcher["options"].strip("/"))
             assert any(pattern.search(name) for name in series)
+
+
+def test_parts_that_fairness_is_asked_of_are_compared_first(
+    reader: psycopg.Connection,
+) -> None:
+    asked = reader.execute("select distinct segment from marts.fairness").fetchall()
+    others = reader.execute(
+        "select distinct segment from marts.status_codes"
+    ).fetchall()
+    opened_with = select_all(reader, DASHBOARDS["driftline-segments"])["division"]
+    assert {"all"} | {segment for (segment,) in asked} < {name for (name,) in others}
+    assert [(segment,) for segment in opened_with] == asked
 
 
 def test_layers_of_predictions_lie_in_the_order_of_the_histogram(
