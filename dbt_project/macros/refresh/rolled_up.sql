@@ -56,7 +56,7 @@
             {%- do scopes.append("(statistics.monitor = '" ~ monitor.name ~ "')") -%}
             {%- continue -%}
         {%- endif -%}
-        {%- set scope = joined_ranges(stale_windows(monitor, family, grain), grain) -%}
+        {%- set scope = refreshed_ranges(monitor, family, grain) -%}
         {%- if scope -%}
             {%- set condition -%}
 (

@@ -280,7 +280,7 @@ cross join edges
         or family not in ['traffic', 'columns', 'outcomes'] %}
         {{ return(none) }}
     {% endif %}
-    {% set found = run_query(
+    {% set found = asked_once(
         "select is_whole from " ~ copy_relation('row_copies')
         ~ " where invocation_id = '" ~ invocation_id ~ "'"
         ~ " and monitor = '" ~ monitor.name ~ "'"

@@ -22,7 +22,7 @@
         {{ return(none) }}
     {% endif %}
     {% set grain = finest_grain(monitor, family) %}
-    {{ return(joined_ranges(stale_windows(monitor, family, grain), grain)) }}
+    {{ return(refreshed_ranges(monitor, family, grain)) }}
 {% endmacro %}
 
 
@@ -58,12 +58,20 @@ where
 {% endmacro %}
 
 
+{#- The same windows as few ranges, as of `joined_ranges`, of a run that chose them. -#}
+{% macro refreshed_ranges(monitor, family, grain) %}
+    {{ return(joined_ranges(
+        stale_windows(monitor, family, grain), grain, ask=asked_once
+    )) }}
+{% endmacro %}
+
+
 {#-
     Adjacent windows of a query (window_start, window_end) as few ranges as possible.
     Each is {from, to}; above a hundred, they are one range with the query and the
     grain, since a condition of so many terms takes longer than looking the windows up.
 -#}
-{% macro joined_ranges(windows_sql, grain) %}
+{% macro joined_ranges(windows_sql, grain, ask=run_query) %}
     {% set ranges_sql %}
         with windows as (
 
@@ -104,7 +112,7 @@ where
         order by island
     {% endset %}
     {% set ranges = [] %}
-    {% for row in run_query(ranges_sql) %}
+    {% for row in ask(ranges_sql) %}
         {% do ranges.append({'from': row['range_start'], 'to': row['range_end']}) %}
     {% endfor %}
     {% if ranges | length > 100 %}
@@ -165,5 +173,5 @@ where
             and replaces_monitor
         limit 1
     {% endset %}
-    {{ return(run_query(found) | length > 0) }}
+    {{ return(asked_once(found) | length > 0) }}
 {% endmacro %}

@@ -1,0 +1,70 @@
+"""Tables that a run leaves alone, and tables that are of another version."""
+
+import pytest
+
+from orchestration import warehouse
+from orchestration.project import Dbt, DbtError
+from orchestration.warehouse import ConnectionSettings
+from tests.dbt.conftest import MODELS_ONLY
+from tests.dbt.marts import assert_same_marts, read_marts
+
+
+def test_a_build_with_nothing_new_writes_no_table_of_windows(
+    copied_log: ConnectionSettings, dbt: Dbt
+) -> None:
+    with warehouse.connect(copied_log, autocommit=True) as connection:
+        # Who writes nevertheless fails instead of waiting.
+        connection.execute(
+            f"alter database {copied_log.dbname} set lock_timeout = '5 s'"
+        )
+    with warehouse.connect(copied_log) as connection:
+        connection.execute(
+            "lock table marts.fairness, intermediate.int_row_stats, "
+            "intermediate.int_burn_rates, intermediate.int_window_ledger "
+            "in exclusive mode"
+        )
+
+        run = dbt.build(MODELS_ONLY)
+
+    assert len(run.outcomes) > 60
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("add column extra text", "it has extra too many"),
+        ("drop column row_count cascade", "it lacks row_count"),
+    ],
+)
+def test_columns_of_another_version_stop_the_model_before_it_is_stale(
+    copied_log: ConnectionSettings, dbt: Dbt, change: str, told: str
+) -> None:
+    before = read_marts(copied_log)
+    with warehouse.connect(copied_log) as connection:
+        connection.execute(f"alter table intermediate.int_row_stats {change}")
+        connection.commit()
+
+    with pytest.raises(DbtError) as error:
+        dbt.build(MODELS_ONLY)
+
+    assert told in str(error.value)
+    assert "dbt build --full-refresh" in str(error.value)
+    dbt.build([*MODELS_ONLY, "--full-refresh"])
+    assert_same_marts(read_marts(copied_log), before)
+
+
+def test_a_column_of_another_type_stops_a_model_that_is_stale(
+    copied_log: ConnectionSettings, dbt: Dbt
+) -> None:
+    with warehouse.connect(copied_log) as connection:
+        connection.execute(
+            "alter table intermediate.int_latency_buckets "
+            "alter column bucket_count type text"
+        )
+        connection.execute("delete from intermediate.int_window_ledger")
+        connection.commit()
+
+    with pytest.raises(DbtError) as error:
+        dbt.build(MODELS_ONLY)
+
+    assert "it has bucket_count as text, not bigint" in str(error.value)
