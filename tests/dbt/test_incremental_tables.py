@@ -3,7 +3,7 @@
 import pytest
 
 from orchestration import warehouse
-from orchestration.project import Dbt, DbtError
+from orchestration.project import Dbt, DbtError, NodeOutcome
 from orchestration.warehouse import ConnectionSettings
 from tests.dbt.conftest import MODELS_ONLY
 from tests.dbt.marts import assert_same_marts, read_marts
@@ -27,6 +27,29 @@ def test_a_build_with_nothing_new_writes_no_table_of_windows(
         run = dbt.build(MODELS_ONLY)
 
     assert len(run.outcomes) > 60
+
+
+def test_a_full_refresh_by_another_run_leaves_nothing_to_be_written_twice(
+    copied_log: ConnectionSettings, dbt: Dbt
+) -> None:
+    before = read_marts(copied_log)
+    taken = []
+
+    def refresh_fully(outcome: NodeOutcome) -> None:
+        # Of what it does, all that the run which goes on can notice.
+        if outcome.name == "int_outcome_stats":
+            with warehouse.connect(copied_log) as connection:
+                for table in ("int_refresh_windows", "int_stale_windows"):
+                    deleted = connection.execute(f"delete from intermediate.{table}")
+                    taken.append(deleted.rowcount)
+                connection.commit()
+
+    dbt.build(
+        MODELS_ONLY, variables={"refresh_from": "2000-01-01"}, on_node=refresh_fully
+    )
+
+    assert all(taken)
+    assert_same_marts(read_marts(copied_log), before)
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,34 @@
 {#-
     Incremental tables on Postgres, of the strategies that replace rows. dbt's own way
     reads the columns of both tables four times, and writes a table of the new rows even
-    if there are none: in a build with nothing new that took most of the time. Here a
-    table none of whose windows is stale is left alone, and columns are compared once.
-    Tables of dbt's own strategies are built in dbt's own way.
+    if there are none: in a build with nothing new that took most of the time. Here
+    columns are compared once, and a table none of whose windows is stale is left alone,
+    hooks included. Tables of all other strategies are built in dbt's own way.
+
+    `on_schema_change` is always `fail` here: a table of other columns has to be built
+    anew. A contract is held against the query when the table is made, then the query's
+    columns against the table's.
 -#}
 {% materialization incremental, adapter='postgres' %}
+    {%- set strategy = config.get('incremental_strategy') -%}
+    {%- if strategy == 'replace_windows' and not config.get('meta', {}).get('family') -%}
+        {% do exceptions.raise_compiler_error(
+            this.identifier ~ " replaces windows, but does not say of which family:"
+            ~ " add meta={'family': …} to its config, one of those in stale_scope.sql."
+        ) %}
+    {%- endif -%}
     {%- set existing = load_cached_relation(this) -%}
-    {%- set strategy = config.get('incremental_strategy') or 'default' -%}
     {%- if existing is none or not existing.is_table or should_full_refresh()
-        or not strategy.startswith('replace_') -%}
+        or strategy not in [
+            'replace_windows', 'replace_rows', 'replace_monitors', 'replace_evaluations'
+        ] -%}
         {{ return(materialization_incremental_default()) }}
     {%- endif -%}
+
+    {#- Of a full refresh that was killed. -#}
+    {{ drop_relation_if_exists(
+        load_cached_relation(make_backup_relation(existing, 'table'))
+    ) }}
 
     {%- if strategy == 'replace_windows' and not has_stale_windows() -%}
         {%- if model.columns -%}

@@ -15,7 +15,8 @@
 
 {#-
     The answer to a query that stays the same for the rest of the run, since what it
-    reads has been written for it already.
+    reads has been written for it already. A full refresh by another run can still take
+    that away: `replace_windows` looks once more before it writes.
 -#}
 {% macro asked_once(sql) %}
     {% set answers = shared_by_run().answers %}

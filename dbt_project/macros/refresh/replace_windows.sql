@@ -42,8 +42,14 @@
         and stale.grain = refreshed.grain
         and stale.window_start = refreshed.window_start;
 
+    -- A full refresh by another run takes the windows of this one away, and has written
+    -- what is in the log. From the first delete to the commit it has to wait.
     insert into {{ target_relation }} ({{ column_names }})
-    select {{ column_names }} from {{ arguments['temp_relation'] }};
+    select {{ column_names }}
+    from {{ arguments['temp_relation'] }}
+    where exists (
+        {{ refreshed | indent(8) }}
+    );
 
 {% endmacro %}
 
