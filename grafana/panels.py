@@ -498,15 +498,7 @@ def heat(
 
 def status_cell(*, width: int) -> list[Property]:
     """Properties of a table column that holds a status: text on its colour."""
-    return [
-        Property(
-            "custom.cellOptions",
-            {"type": "color-background", "mode": "basic", "applyToRow": False},
-        ),
-        Property("mappings", style.status_mappings()),
-        Property("custom.width", width),
-        Property("custom.align", "center"),
-    ]
+    return _coloured_cell(style.status_mappings(), width=width)
 
 
 def number_cell(
@@ -551,20 +543,12 @@ def time_cell(*, width: int = 150) -> list[Property]:
 
 def result_cell(*, width: int) -> list[Property]:
     """Properties of a table column that holds the result of a test, on its colour."""
-    return [
-        *status_cell(width=width)[:1],
-        Property("mappings", style.result_mappings()),
-        *status_cell(width=width)[2:],
-    ]
+    return _coloured_cell(style.result_mappings(), width=width)
 
 
 def state_cell(*, width: int) -> list[Property]:
     """Properties of a table column that holds a state: text on its colour."""
-    return [
-        *status_cell(width=width)[:1],
-        Property("mappings", style.state_mappings()),
-        *status_cell(width=width)[2:],
-    ]
+    return _coloured_cell(style.state_mappings(), width=width)
 
 
 def wrapped_cell() -> list[Property]:
@@ -666,6 +650,20 @@ def _common(
         .span(frame["width"])
         .height(frame["height"])
     )
+
+
+def _coloured_cell(
+    mappings: list[models.ValueMapping], *, width: int
+) -> list[Property]:
+    return [
+        Property(
+            "custom.cellOptions",
+            {"type": "color-background", "mode": "basic", "applyToRow": False},
+        ),
+        Property("mappings", mappings),
+        Property("custom.width", width),
+        Property("custom.align", "center"),
+    ]
 
 
 def _unnamed_below_zero() -> models.RangeMap:

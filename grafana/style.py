@@ -80,17 +80,17 @@ def status_mappings() -> list[models.ValueMapping]:
 
 def result_mappings() -> list[models.ValueMapping]:
     """Colour of each result of a data test by dbt, and of freshness."""
-    results = {
-        name: models.ValueMappingResult(text=name, color=colour, index=position)
-        for position, (name, colour) in enumerate(_RESULTS)
-    }
-    return [models.ValueMap(options=results)]
+    return _colour_mappings(_RESULTS)
 
 
 def state_mappings() -> list[models.ValueMapping]:
     """Colour of each state of incidents and alerts."""
+    return _colour_mappings(_STATES)
+
+
+def _colour_mappings(colours: Sequence[tuple[str, str]]) -> list[models.ValueMapping]:
     results = {
         name: models.ValueMappingResult(text=name, color=colour, index=position)
-        for position, (name, colour) in enumerate(_STATES)
+        for position, (name, colour) in enumerate(colours)
     }
     return [models.ValueMap(options=results)]
