@@ -134,15 +134,16 @@
     {%- for column in wanted -%}
         {%- set type = types.pop(column.name, none) -%}
         {%- if type is none -%}
-            {%- do differences.append('lacks ' ~ column.name) -%}
+            {%- do differences.append('lacks column ' ~ column.name) -%}
         {%- elif column.data_type not in [none, type] -%}
             {%- do differences.append(
-                'has ' ~ column.name ~ ' as ' ~ type ~ ', not ' ~ column.data_type
+                'has column ' ~ column.name ~ ' as ' ~ type
+                ~ ', not ' ~ column.data_type
             ) -%}
         {%- endif -%}
     {%- endfor -%}
     {%- for name in types -%}
-        {%- do differences.append('has ' ~ name ~ ' too many') -%}
+        {%- do differences.append('has the unknown column ' ~ name) -%}
     {%- endfor -%}
     {%- if differences -%}
         {% do exceptions.raise_compiler_error(
